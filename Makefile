@@ -1,0 +1,77 @@
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-unit lint lock schemas up down down-data clean dev
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-virtualenv
+COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock' $(UPGRADE)
+TESTS = $(wildcard $(addprefix tests/,unit integration e2e faults browser))
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
+		printf '  %-10s %s\n' "$$name" "$$text"; done
+
+install: .venv/run.stamp ## what `relais` needs, into .venv
+
+run: ## all four services on this machine, with sample visits, until Ctrl-C
+	@echo "Relais: preparing (the first time takes a minute; nothing is installed outside this folder)"
+	@$(MAKE) --no-print-directory install
+	@exec $(BIN)/relais run --samples
+
+test: lint ## lint, types and every test; installs a broker and a browser first when root
+	@tests/support/install.sh
+	$(BIN)/python -m pytest $(TESTS)
+
+test-unit: dev ## the tests that need no server
+	$(BIN)/python -m pytest tests/unit
+
+lint: dev ## style, types, import rules, and whether the published schemas are current
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/relais schemas --check
+
+schemas: dev ## write the published JSON Schemas and the AsyncAPI document anew
+	$(BIN)/relais schemas
+
+lock: dev ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrade takes the newest versions
+	$(COMPILE) pyproject.toml -o requirements/image.txt
+	$(COMPILE) pyproject.toml -c requirements/image.txt --extra embedded -o requirements/run.txt
+	$(COMPILE) pyproject.toml -c requirements/run.txt --extra embedded --extra dev -o requirements/dev.txt
+
+up: install ## the production shape with docker compose, on ports 8001 to 8004 and 5672 of 127.0.0.1
+	$(BIN)/relais secrets deploy/secrets
+	@# containers read these as users of their own; on this machine the folder keeps everyone else out
+	@chmod 700 deploy/secrets && cd deploy/secrets && chmod 644 jwks.json master-key postgres-* rabbitmq-definitions.json
+	docker compose up -d --build --wait
+
+down: ## stop it and remove its containers and networks; keeps its data and secrets
+	docker compose down --remove-orphans
+
+down-data: ## the same, and delete its data and secrets for good
+	docker compose down --remove-orphans --volumes
+	rm -rf deploy/secrets
+
+clean: ## remove .venv and caches; touches no data
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build *.egg-info
+	find services tests -name __pycache__ -prune -exec rm -rf {} +
+
+dev: .venv/dev.stamp
+
+.venv/bin/pip: deploy/make_venv.py
+	@$(PYTHON) deploy/make_venv.py .venv
+	@touch $@
+
+.venv/run.stamp: requirements/run.txt pyproject.toml | .venv/bin/pip
+	@echo "Installing what Relais runs on into .venv"
+	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev.stamp: requirements/dev.txt pyproject.toml | .venv/bin/pip
+	@echo "Installing the tools of development into .venv"
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@touch $@
