@@ -1,0 +1,1 @@
+"""Relais: a person's situation is told once; four services carry it to the right partner."""

@@ -1,0 +1,256 @@
+"""The field's codes, as they travel; their French labels; and what follows from codes alone.
+
+Sources: Hem council deliberation of 18/12/2024, Avre Luce Noye charter of 24/10/2022 (art. 1 and 2),
+and the ANCT's basket of operators. Standard library only: every domain module may import this.
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Need(StrEnum):
+    """What a visitor comes for; the first eight and the next six are the charter's (art. 2)."""
+
+    DECLARER_REVENUS = "declarer-revenus"
+    PERMIS_OU_CARTE_IDENTITE = "permis-ou-carte-identite"
+    DEMANDER_UNE_AIDE = "demander-une-aide"
+    CHERCHER_UN_EMPLOI = "chercher-un-emploi"
+    REMBOURSER_SOINS = "rembourser-soins"
+    PREPARER_RETRAITE = "preparer-retraite"
+    LITIGE_OU_CONFLIT = "litige-ou-conflit"
+    ATTENDRE_UN_ENFANT = "attendre-un-enfant"
+    FREINS_MULTIPLES = "freins-multiples"
+    ENDETTEMENT = "endettement"
+    ACCOMPAGNEMENT_EMPLOI_FORMATION = "accompagnement-emploi-formation"
+    LOGEMENT = "logement"
+    JEUNE_SANS_EMPLOI_NI_FORMATION = "jeune-sans-emploi-ni-formation"
+    HANDICAP_ET_EMPLOI = "handicap-et-emploi"
+    DROITS_HANDICAP = "droits-handicap"
+    RENOVATION_LOGEMENT = "renovation-logement"
+    CHEQUE_ENERGIE = "cheque-energie"
+    NUMERIQUE = "numerique"
+    COURRIER_ET_BANQUE = "courrier-et-banque"
+    ACCES_AUX_DROITS = "acces-aux-droits"
+    AIDE_AUX_VICTIMES = "aide-aux-victimes"
+    HEBERGEMENT_URGENCE = "hebergement-urgence"
+    AUTRE = "autre"
+
+
+class Obstacle(StrEnum):
+    """What stands in the way, with `freins-multiples`."""
+
+    MOBILITE = "mobilite"
+    GARDE_ENFANT = "garde-enfant"
+    SANTE = "sante"
+
+
+class Public(StrEnum):
+    """The target publics of the charter's article 1: declared by the person, never deduced."""
+
+    RSA = "rsa"
+    ASS = "ass"
+    NEET = "neet"
+    DEMANDEUR_EMPLOI_LONGUE_DUREE = "demandeur-emploi-longue-duree"
+    DEMANDEUR_EMPLOI_TRES_LONGUE_DUREE = "demandeur-emploi-tres-longue-duree"
+    RQTH = "rqth"
+    PROTECTION_INTERNATIONALE = "protection-internationale"
+    SORTANT_ASE = "sortant-ase"
+
+
+class Category(StrEnum):
+    """The kinds of recipient a person may agree to."""
+
+    STATE = "state"
+    DEPARTMENT = "department"
+    OPERATOR = "operator"
+    LOCAL = "local"
+    SITE = "site"
+
+
+class AgeBand(StrEnum):
+    """Age bands, cut where the law cuts (16, 18, 21, 26, 30)."""
+
+    UNDER_16 = "<16"
+    FROM_16 = "16-17"
+    FROM_18 = "18-20"
+    FROM_21 = "21-25"
+    FROM_26 = "26-29"
+    FROM_30 = "30-54"
+    FROM_55 = "55-64"
+    FROM_65 = "65+"
+    UNKNOWN = "unknown"
+
+
+class Channel(StrEnum):
+    """How the person met the site."""
+
+    DESK = "desk"
+    PHONE = "phone"
+    APPOINTMENT = "appointment"
+    OUTREACH = "outreach"
+    WORKSHOP = "workshop"
+
+
+class Outcome(StrEnum):
+    """What became of a need at the desk; only `to-refer` can become a referral."""
+
+    RESOLVED = "resolved"
+    TO_REFER = "to-refer"
+    TO_CONTINUE = "to-continue"
+    DECLINED_BY_PERSON = "declined-by-person"
+
+
+class Regime(StrEnum):
+    """The social security regime that decides between CPAM or CNAF and MSA."""
+
+    GENERAL = "general"
+    MSA = "msa"
+
+
+class Sex(StrEnum):
+    """Counted, and never of influence on anything else."""
+
+    F = "F"
+    M = "M"
+
+
+class Mode(StrEnum):
+    """`live` visits may be referred; `history` is counted and never referred."""
+
+    LIVE = "live"
+    HISTORY = "history"
+
+
+class VisitClass(StrEnum):
+    """Hem's split of 2023: 7,623 visits about employment, 866 others."""
+
+    EMPLOI = "emploi"
+    COMPLEMENTAIRE = "complementaire"
+
+
+class ReferralState(StrEnum):
+    """Where a referral stands; which step may follow which is referral's own knowledge."""
+
+    AWAITING_AGREEMENT = "awaiting-agreement"
+    SENT = "sent"
+    RECEIVED = "received"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    COMPLETED = "completed"
+
+
+class DeclineReason(StrEnum):
+    """Why a partner declines; the sender always sees it."""
+
+    PERSON_UNREACHABLE = "person-unreachable"
+    PERSON_ABSENT = "person-absent"
+    ALREADY_EMPLOYED = "already-employed"
+    ALREADY_IN_TRAINING = "already-in-training"
+    NOT_ELIGIBLE = "not-eligible"
+    NOT_MOBILE = "not-mobile"
+    NOT_INTERESTED = "not-interested"
+    OBSTACLES_FIRST = "obstacles-first"
+    NO_CAPACITY = "no-capacity"
+    DUPLICATE = "duplicate"
+    OUT_OF_TERRITORY = "out-of-territory"
+    OUT_OF_REMIT = "out-of-remit"
+    OTHER = "other"
+
+
+class ReferralOutcome(StrEnum):
+    """How a completed referral ended for the person."""
+
+    HELPED = "helped"
+    COULD_NOT_CONTACT = "could-not-contact"
+    NOT_ELIGIBLE = "not-eligible"
+    NO_CAPACITY = "no-capacity"
+    COULD_NOT_HELP = "could-not-help"
+    NO_LONGER_INTERESTED = "no-longer-interested"
+    REFERRED_ELSEWHERE = "referred-elsewhere"
+
+
+EMPLOYMENT_NEEDS = frozenset(
+    {
+        Need.CHERCHER_UN_EMPLOI,
+        Need.ACCOMPAGNEMENT_EMPLOI_FORMATION,
+        Need.JEUNE_SANS_EMPLOI_NI_FORMATION,
+        Need.HANDICAP_ET_EMPLOI,
+        Need.FREINS_MULTIPLES,
+    }
+)
+SPIE_NEEDS = frozenset(
+    {
+        Need.FREINS_MULTIPLES,
+        Need.ENDETTEMENT,
+        Need.ACCOMPAGNEMENT_EMPLOI_FORMATION,
+        Need.LOGEMENT,
+        Need.JEUNE_SANS_EMPLOI_NI_FORMATION,
+        Need.HANDICAP_ET_EMPLOI,
+    }
+)
+
+# Health and disability (RGPD art. 9): these go to a partner only with the person's explicit agreement.
+SENSITIVE_NEEDS = frozenset({Need.HANDICAP_ET_EMPLOI, Need.DROITS_HANDICAP})
+SENSITIVE_PUBLICS = frozenset({Public.RQTH})
+SENSITIVE_OBSTACLES = frozenset({Obstacle.SANTE})
+
+NEED_LABELS = {
+    Need.DECLARER_REVENUS: "Déclarer ses revenus",
+    Need.PERMIS_OU_CARTE_IDENTITE: "Permis de conduire ou carte d’identité",
+    Need.DEMANDER_UNE_AIDE: "Demander une aide (logement, famille, prime d’activité)",
+    Need.CHERCHER_UN_EMPLOI: "Chercher un emploi",
+    Need.REMBOURSER_SOINS: "Se faire rembourser ses soins",
+    Need.PREPARER_RETRAITE: "Préparer sa retraite",
+    Need.LITIGE_OU_CONFLIT: "Faire face à un litige ou à un conflit",
+    Need.ATTENDRE_UN_ENFANT: "Attendre un enfant",
+    Need.FREINS_MULTIPLES: "Plusieurs freins (mobilité, garde d’enfant, santé…)",
+    Need.ENDETTEMENT: "Être endetté",
+    Need.ACCOMPAGNEMENT_EMPLOI_FORMATION: "Être accompagné vers l’emploi ou la formation",
+    Need.LOGEMENT: "Se loger ou garder son logement",
+    Need.JEUNE_SANS_EMPLOI_NI_FORMATION: "Jeune sans emploi ni formation",
+    Need.HANDICAP_ET_EMPLOI: "Travailler avec un handicap",
+    Need.DROITS_HANDICAP: "Faire valoir ses droits liés au handicap",
+    Need.RENOVATION_LOGEMENT: "Rénover son logement",
+    Need.CHEQUE_ENERGIE: "Chèque énergie",
+    Need.NUMERIQUE: "Être aidé avec le numérique",
+    Need.COURRIER_ET_BANQUE: "Courrier et banque",
+    Need.ACCES_AUX_DROITS: "Accéder au droit",
+    Need.AIDE_AUX_VICTIMES: "Être aidé en tant que victime",
+    Need.HEBERGEMENT_URGENCE: "Hébergement d’urgence",
+    Need.AUTRE: "Autre besoin",
+}
+CATEGORY_LABELS = {
+    Category.STATE: "État",
+    Category.DEPARTMENT: "Département",
+    Category.OPERATOR: "Opérateur",
+    Category.LOCAL: "Partenaire local",
+    Category.SITE: "France services",
+}
+REFERRAL_STATE_LABELS = {
+    ReferralState.AWAITING_AGREEMENT: "En attente de l’accord de la personne",
+    ReferralState.SENT: "Envoyée",
+    ReferralState.RECEIVED: "Reçue",
+    ReferralState.ACCEPTED: "Acceptée",
+    ReferralState.DECLINED: "Déclinée",
+    ReferralState.COMPLETED: "Terminée",
+}
+VISIT_CLASS_LABELS = {
+    VisitClass.EMPLOI: "Emploi",
+    VisitClass.COMPLEMENTAIRE: "Services complémentaires",
+}
+
+
+def visit_class(needs: Iterable[Need]) -> VisitClass:
+    """Hem's split: one employment need makes the whole visit `emploi`."""
+    return VisitClass.EMPLOI if EMPLOYMENT_NEEDS.intersection(needs) else VisitClass.COMPLEMENTAIRE
+
+
+def concerns_spie(needs: Iterable[Need], publics: Iterable[Public]) -> bool:
+    """Whether a visit to a site whose charter is in force is SPIE (charter, art. 1 and 2)."""
+    codes = frozenset(needs)
+    return bool(SPIE_NEEDS & codes) or (bool(frozenset(publics)) and bool(EMPLOYMENT_NEEDS & codes))
+
+
+def department_of(commune: str) -> str:
+    """The département (INSEE code) of a commune's INSEE code: `80570` → `80`, `2A004` → `2A`, `97411` → `974`."""
+    return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
