@@ -1,0 +1,295 @@
+"""What a network file may say: the models, field by field, and the `Network` that several files make together."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+
+from services.contracts.codes import (
+    EMPLOYMENT_NEEDS,
+    AgeBand,
+    Category,
+    Need,
+    Obstacle,
+    Public,
+    department_of,
+)
+from services.contracts.intake import Commune, Department, Identifier
+
+EVERYWHERE: Literal["all"] = "all"
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Place = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2,3}|(?:2[AB]|\d{2})\d{3})$")]
+
+
+def _shape(value: object) -> str:
+    """Tell which branch of a "word or structure" union is meant, so that an error names that branch only."""
+    return "word" if isinstance(value, str) else "structure"
+
+
+Covers = Annotated[
+    Annotated[Literal["all"], Tag("word")] | Annotated[frozenset[Place], Field(min_length=1), Tag("structure")],
+    Discriminator(_shape),
+]
+
+
+class NeedGroup(StrEnum):
+    """A word that stands for several needs in a line."""
+
+    EMPLOYMENT = "employment"
+
+
+def _need_or_group(value: object) -> str:
+    return "group" if value in list(NeedGroup) else "need"
+
+
+NeedOrGroup = Annotated[
+    Annotated[NeedGroup, Tag("group")] | Annotated[Need, Tag("need")], Discriminator(_need_or_group)
+]
+
+
+def _refuse_unknown_age(ages: frozenset[AgeBand]) -> None:
+    if AgeBand.UNKNOWN in ages:
+        reason = "un âge inconnu ne peut pas être une condition"
+        raise ValueError(reason)
+
+
+class _Frozen(BaseModel):
+    """A table of the file: unknown keys are refused, because a misspelt condition would route people wrongly."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Header(_Frozen):
+    """`[network]`: who wrote the file. `rules_version` is required where the file has lines.
+
+    `local_kinds` are kinds of partner that the lines name although only other, local files have such partners;
+    any other kind that no partner has is taken for a misspelling.
+    """
+
+    id: Identifier
+    name: Text
+    rules_version: Text | None = None
+    local_kinds: frozenset[Identifier] = frozenset()
+
+
+class Charter(_Frozen):
+    """`[[charters]]`: a SPIE charter (Avre Luce Noye charter, art. 1 and 4).
+
+    `ended` is the last day of a charter to which notice was given; `territory` the communes (INSEE) it speaks of;
+    `department` the Département that signed it. The length of a renewal is not in the documents: 12 months here.
+    """
+
+    id: Identifier
+    name: Text
+    parties: tuple[Text, ...] = Field(min_length=1)
+    sites: tuple[Identifier, ...] = Field(min_length=1)
+    department: Department
+    territory: tuple[Commune, ...] = ()
+    signed: date
+    ends: date
+    renewal_months: Annotated[int, Field(ge=1)] = 12
+    ended: date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.ends < self.signed or (self.ended and self.ended < self.signed):
+            reason = "la charte se termine avant sa signature"
+            raise ValueError(reason)
+        return self
+
+    def in_force(self, day: date) -> bool:
+        """Tell if it holds: from the signature, renewed tacitly, until the last day (`ended`) that a notice set."""
+        return self.signed <= day and (self.ended is None or day <= self.ended)
+
+
+class Site(_Frozen):
+    """`[[sites]]`: a counter. `commune` is its INSEE code; `example` says that the address is made up."""
+
+    id: Identifier
+    name: Text
+    commune: Commune
+    label: Literal["requested", "granted", "withdrawn"]
+    address: Text | None = None
+    example: bool = False
+    quarters: tuple[Text, ...] = ()
+
+    @property
+    def department(self) -> str:
+        """The site's département (INSEE code)."""
+        return department_of(self.commune)
+
+
+class Partner(_Frozen):
+    """`[[partners]]`: whom a person may be referred to.
+
+    Lines name partners by `kind`. `covers` is "all" or départements and communes (INSEE codes); `basket_from` and
+    `basket_until` (both included) are when an operator belongs to the France services basket. `basis` is what lets
+    data go there: a public mission with the right to object, or the person's agreement (RGPD, art. 6).
+    """
+
+    id: Identifier
+    kind: Identifier
+    category: Category
+    name: Text
+    covers: Covers
+    basis: Literal["mission", "agreement"]
+    subscription: Literal["amqp", "none"] = "amqp"
+    basket_from: date | None = None
+    basket_until: date | None = None
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.id in list(Category):
+            reason = f"« {self.id} » est une catégorie : un accord ne saurait plus lequel des deux il désigne"
+            raise ValueError(reason)
+        if self.basket_from and self.basket_until and self.basket_until < self.basket_from:
+            reason = "le panier se termine avant de commencer"
+            raise ValueError(reason)
+        return self
+
+
+class ContactSheet(_Frozen):
+    """`[[contact_sheets]]`: a named direct contact, for the visitor (charter, art. 3).
+
+    Without `needs` it holds for all of them. `example` marks details that are made up.
+    """
+
+    partner: Identifier
+    needs: frozenset[Need] = frozenset()
+    covers: Covers = EVERYWHERE
+    name: Text
+    role: Text | None = None
+    address: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+    hours: Text | None = None
+    last_verified: date | None = None
+    example: bool = False
+
+
+class Step(_Frozen):
+    """A recipient with conditions of its own: skipped unless they hold."""
+
+    kind: Identifier
+    ages: frozenset[AgeBand] = frozenset()
+    france_travail_registered: bool | None = None
+
+    @model_validator(mode="after")
+    def _known_ages(self) -> Self:
+        _refuse_unknown_age(self.ages)
+        return self
+
+
+KindOrStep = Annotated[
+    Annotated[Identifier, Tag("word")] | Annotated[Step, Tag("structure")],
+    Discriminator(_shape),
+]
+Fallbacks = Annotated[tuple[KindOrStep, ...], Field(min_length=1)]
+
+
+class Line(_Frozen):
+    """`[[lines]]`: one line of the routing table. The first line whose conditions all hold gives the recipients.
+
+    Conditions: `needs` (codes, or the group `employment`); any of `publics`, which a need of `or_needs` replaces;
+    any of `ages`; exactly these `obstacles` (an empty list: none was said); `charter`: the site's charter is in
+    force; `resident`: and the person lives in its département. Absent means "whatever".
+
+    Recipients: a list of referrals ("and"), each a list of kinds ("then"). `msa` is the kind that replaces them all
+    for a person of the farm workers' regime. `desk_first` lines have none: `reason` tells the agent what to do.
+    On an `urgent` one even the agent's own choice of a partner sends nothing, since a referral would be waited for.
+    """
+
+    id: Identifier
+    needs: tuple[NeedOrGroup, ...] = Field(min_length=1)
+    publics: frozenset[Public] = frozenset()
+    or_needs: frozenset[Need] = frozenset()
+    ages: frozenset[AgeBand] = frozenset()
+    obstacles: frozenset[Obstacle] | None = None
+    charter: bool = False
+    resident: bool = False
+    recipients: tuple[Fallbacks, ...] = ()
+    msa: Identifier | None = None
+    desk_first: bool = False
+    urgent: bool = False
+    reason: Text
+    source: Text
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        _refuse_unknown_age(self.ages)
+        for wrong, reason in (
+            (self.desk_first == bool(self.recipients), "il faut soit `recipients`, soit `desk_first = true`"),
+            (self.urgent and not self.desk_first, "`urgent` ne va qu'avec `desk_first`"),
+            (self.msa and not self.recipients, "`msa` remplace des destinataires : il n'y en a pas"),
+            (self.resident and not self.charter, "`resident` ne va qu'avec `charter`"),
+            (self.or_needs and not self.publics, "`or_needs` ne va qu'avec `publics`"),
+            (self.or_needs - self.all_needs, "`or_needs` doit faire partie de `needs`"),
+        ):
+            if wrong:
+                raise ValueError(reason)
+        return self
+
+    @property
+    def all_needs(self) -> frozenset[Need]:
+        """The needs with groups spelt out."""
+        codes = {need for need in self.needs if isinstance(need, Need)}
+        return frozenset(codes | EMPLOYMENT_NEEDS if NeedGroup.EMPLOYMENT in self.needs else codes)
+
+    @property
+    def steps(self) -> tuple[tuple[Step, ...], ...]:
+        """The recipients, each as a `Step`."""
+        return tuple(
+            tuple(step if isinstance(step, Step) else Step(kind=step) for step in group) for group in self.recipients
+        )
+
+
+class NetworkFile(_Frozen):
+    """One TOML file."""
+
+    network: Header
+    charters: tuple[Charter, ...] = ()
+    sites: tuple[Site, ...] = ()
+    partners: tuple[Partner, ...] = ()
+    contact_sheets: tuple[ContactSheet, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True)
+class Network:
+    """All files together, checked. `rules_version` is None where no file has lines."""
+
+    rules_version: str | None
+    charters: tuple[Charter, ...]
+    sites: tuple[Site, ...]
+    partners: tuple[Partner, ...]
+    contact_sheets: tuple[ContactSheet, ...]
+    lines: tuple[Line, ...]
+
+    @cached_property
+    def _sites(self) -> dict[str, Site]:
+        return {site.id: site for site in self.sites}
+
+    @cached_property
+    def _partners(self) -> dict[str, Partner]:
+        return {partner.id: partner for partner in self.partners}
+
+    def site(self, site_id: str) -> Site | None:
+        """Look the site up; None if no file declares it."""
+        return self._sites.get(site_id)
+
+    def partner(self, partner_id: str) -> Partner | None:
+        """Look the partner up; None if no file declares it."""
+        return self._partners.get(partner_id)
+
+    def charter_in_force(self, site_id: str, day: date) -> Charter | None:
+        """Find the charter that the site belongs to on that day: SPIE rules are on where there is one."""
+        return next((each for each in self.charters if site_id in each.sites and each.in_force(day)), None)
+
+    @staticmethod
+    def json_schema() -> dict[str, Any]:
+        """Describe one network file as a JSON Schema."""
+        return NetworkFile.model_json_schema()
