@@ -1,0 +1,1 @@
+"""What every service stands on: broker, database, HTTP, tokens, logs. Not one business word in it."""

@@ -1,0 +1,146 @@
+"""What a handler is given: the App of its service, and a Work for each transaction."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from threading import Event as Signal
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, CursorResult, Executable, Table, insert, select
+from sqlalchemy.schema import sort_tables
+
+from services.chassis import outbox
+from services.chassis.clock import Clock, Ids
+from services.chassis.database import Database
+from services.chassis.metrics import Metrics
+from services.chassis.settings import Settings
+from services.chassis.tables import vault_keys
+from services.chassis.vault import Key, Vault
+from services.contracts.envelope import CloudEvent, EventData
+
+D = TypeVar("D", bound=EventData)
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[D]):
+    """An event as received: its data, typed, and what of the envelope a handler may need. `time` is UTC."""
+
+    data: D
+    id: str
+    source: str
+    time: datetime
+    traceparent: str | None = None
+
+
+class Work:
+    """One transaction. Inserts and events are collected and written with one statement per table at the end."""
+
+    def __init__(self, app: "App", connection: Connection, traceparent: str | None) -> None:
+        self._app = app
+        self.connection = connection
+        self.clock = app.clock
+        self.ids = app.ids
+        self.settings = app.settings
+        self.traceparent = traceparent
+        self._rows: dict[Table, list[Mapping[str, Any]]] = {}
+        self._ledger: list[outbox.Entry] = []
+        self._keys: dict[UUID, Key] = {}
+
+    def insert(self, table: Table, **values: Any) -> None:  # noqa: ANN401 - a row's values are of any type
+        """Add a row; every row of one table must name the same columns."""
+        self._rows.setdefault(table, []).append(values)
+
+    def execute(
+        self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None
+    ) -> CursorResult[Any]:
+        """Run a statement that sees what was inserted before it."""
+        self.flush()
+        return self.connection.execute(statement, parameters)
+
+    def emit(self, data: EventData, *, recipient: str | None = None, not_before: datetime | None = None) -> CloudEvent:
+        """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside."""
+        event = CloudEvent.wrapping(
+            data,
+            id_=str(self.ids.new()),
+            time=not_before or self.clock.now(),
+            base_url=self._app.settings.url(self._app.service),
+            traceparent=self.traceparent,
+        )
+        self._ledger.append(outbox.Entry(recipient, event.type, data.routing_key(), event.to_json()))
+        return event
+
+    def key(self, owner: UUID) -> Key:
+        """The key of a case, made when it has none yet. Raises VaultError."""
+        if owner not in self._keys:
+            wrapped = self.execute(select(vault_keys.c.wrapped).where(vault_keys.c.owner == owner)).scalar()
+            if wrapped is None:
+                self._keys[owner], wrapped = self._app.vault.new_key(owner)
+                self.insert(vault_keys, owner=owner, wrapped=wrapped)
+            else:
+                self._keys[owner] = self._app.vault.open_key(owner, wrapped)
+        return self._keys[owner]
+
+    def new_key(self, owner: UUID) -> Key:
+        """A key for an owner that certainly has none: no look-up."""
+        self._keys[owner], wrapped = self._app.vault.new_key(owner)
+        self.insert(vault_keys, owner=owner, wrapped=wrapped)
+        return self._keys[owner]
+
+    def flush(self) -> None:
+        """Write the collected rows, tables before those that refer to them."""
+        rows, self._rows = self._rows, {}
+        for table in sort_tables(rows) if len(rows) > 1 else rows:
+            self.connection.execute(insert(table), rows[table])
+
+    def finish(self) -> bool:
+        """Write everything; the outbox last, since its lock is held until the commit. Whether events were added."""
+        self.flush()
+        outbox.append(self.connection, self._ledger, self.clock.now())
+        return bool(self._ledger)
+
+
+class App:
+    """One service's belongings."""
+
+    def __init__(  # noqa: PLR0913 - the last two only in tests
+        self,
+        service: str,
+        settings: Settings,
+        database: Database,
+        vault: Vault | None = None,
+        *,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        self.service = service
+        self.settings = settings
+        self.database = database
+        self._vault = vault
+        self.clock = clock or Clock()
+        self.ids = ids or Ids()
+        self.metrics = Metrics(service)
+        self.committed = Signal()
+
+    @property
+    def vault(self) -> Vault:
+        """The vault, in a service that was given one."""
+        assert self._vault is not None, f"{self.service} keeps no secrets"
+        return self._vault
+
+    @contextmanager
+    def work(self, traceparent: str | None = None) -> Iterator[Work]:
+        """One transaction that may emit events; the relay is woken after its commit. Raises Unavailable."""
+        with self.database.begin() as connection:
+            work = Work(self, connection, traceparent)
+            yield work
+            emitted = work.finish()
+        if emitted:
+            self.committed.set()
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One transaction for reading. Raises Unavailable."""
+        with self.database.begin() as connection:
+            yield connection

@@ -1,0 +1,20 @@
+"""Time and identifiers, injected so that tests are exact."""
+
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+
+class Clock:
+    """The real clock."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+class Ids:
+    """The real source of identifiers: random, so that none tells anything about another."""
+
+    def new(self) -> UUID:
+        """A fresh identifier."""
+        return uuid4()

@@ -1,0 +1,160 @@
+"""The commands that belong to no single service: run, token, dead-letters, secrets, schemas."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.chassis import inbox, logs, runner, secrets
+from services.chassis.clock import Clock
+from services.chassis.database import Database
+from services.chassis.settings import BadSettings, Settings, load_settings
+from services.chassis.tokens import Role, TokenError, Tokens
+from services.contracts import schemas as documents
+from services.contracts.topology import SERVICES
+
+app = typer.Typer()
+dead_letters = typer.Typer(help="Parked events: what could not be handled, with reason and age.", no_args_is_help=True)
+ROOT = Path(__file__).parents[2]
+out = Console()
+ServiceOption = Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def fail(message: str, code: int = 1) -> typer.Exit:
+    """Say on standard error what is wrong; raise the result. 1: failed; 2: your input is wrong."""
+    typer.echo(message, err=True)
+    return typer.Exit(code)
+
+
+def settings() -> Settings:
+    """Settings from the environment, or exit 2 naming the variable."""
+    try:
+        loaded = load_settings()
+    except BadSettings as error:
+        raise fail(str(error), 2) from None
+    logs.configure(loaded.log_level, loaded.log_format)
+    return loaded
+
+
+def chosen(names: list[str] | None) -> tuple[str, ...]:
+    """Service names as given, or all; exit 2 on an unknown one."""
+    for name in names or ():
+        if name not in SERVICES:
+            raise fail(f"--service: {name} is none of {', '.join(SERVICES)}", 2)
+    return tuple(names or SERVICES)
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Argument(help=", ".join(get_args(Role)))],
+    org: Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")],
+    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01)] = 12,
+) -> None:
+    """Print a bearer token and nothing else."""
+    if role not in get_args(Role):
+        raise fail(f"ROLE: {role} is none of {', '.join(get_args(Role))}", 2)
+    try:
+        typer.echo(Tokens(settings()).sign(role, org, valid=timedelta(hours=hours)))  # type: ignore[arg-type]
+    except TokenError as error:
+        raise fail(str(error)) from None
+
+
+@app.command("secrets")
+def make_secrets(
+    folder: Annotated[Path, typer.Argument(help="Where to write them; what is there is left alone.")],
+) -> None:
+    """Make the passwords and keys of a production installation, once."""
+    for name in secrets.make(folder, ROOT / "deploy" / "rabbitmq" / "definitions.json"):
+        typer.echo(folder / name)
+
+
+@app.command()
+def schemas(
+    check: Annotated[bool, typer.Option("--check", help="Only compare; exit 1 when stale.")] = False,  # noqa: FBT002
+) -> None:
+    """Write the JSON Schemas and the AsyncAPI document into `schemas/`."""
+    stale = []
+    for name, document in documents.documents().items():
+        path = ROOT / "schemas" / name
+        text = json.dumps(document, ensure_ascii=False, indent=2) + "\n"
+        if not path.exists() or path.read_text() != text:
+            stale.append(name)
+            if not check:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text)
+    for name in stale:
+        typer.echo(f"{'stale' if check else 'written'}: schemas/{name}")
+    if check and stale:
+        raise fail("run `make schemas`, and read CONTRIBUTING.md before changing a published version")
+
+
+@contextmanager
+def _databases(names: list[str] | None) -> Iterator[dict[str, Database]]:
+    loaded = settings()
+    wanted = chosen(names)
+    if names is None and not loaded.in_memory:
+        wanted = tuple(service for service in SERVICES if loaded.database_url(service))
+    with runner.databases(loaded, wanted) as urls:
+        opened = {service: Database(url, "dead-letters") for service, url in urls.items()}
+        yield opened
+        for database in opened.values():
+            database.close()
+
+
+@dead_letters.command("list")
+def list_parked(service: ServiceOption = None, as_json: AsJson = False) -> None:  # noqa: FBT002
+    """List parked events, oldest first."""
+    rows = []
+    with _databases(service) as databases:
+        for name, database in databases.items():
+            with database.begin() as connection:
+                rows += [{"service": name, **row} for row in inbox.each(inbox.parked(connection))]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    if not rows:
+        typer.echo("No parked event.")
+        return
+    table = Table("service", "number", "queue", "since", "tries", "reason")
+    for row in rows:
+        table.add_row(
+            row["service"], str(row["number"]), row["queue"], row["failed_at"], str(row["tries"]), row["reason"]
+        )
+    out.print(table)
+
+
+@dead_letters.command()
+def show(service: str, number: int) -> None:
+    """Print a parked message as it arrived. It may hold coded facts about a person: do not pass it on."""
+    with _databases([service]) as databases, databases[service].begin() as connection:
+        rows = inbox.parked(connection, number)
+    if not rows:
+        raise fail(f"{service} has no parked event {number}")
+    typer.echo(rows[0].body.decode(errors="backslashreplace"))
+
+
+@dead_letters.command()
+def replay(service: str, numbers: list[int]) -> None:
+    """Try parked events again; what was handled meanwhile has no second effect."""
+    with _databases([service]) as databases, databases[service].begin() as connection:
+        done = inbox.replay(connection, numbers, Clock().now())
+    typer.echo(f"{done} of {len(numbers)} to be tried again")
+    if done < len(numbers):
+        raise typer.Exit(1)
+
+
+@dead_letters.command()
+def drop(service: str, numbers: list[int]) -> None:
+    """Forget parked events for good."""
+    with _databases([service]) as databases, databases[service].begin() as connection:
+        done = sum(inbox.forget(connection, row.number) for n in numbers for row in inbox.parked(connection, n))
+    typer.echo(f"{done} of {len(numbers)} dropped")
+    if done < len(numbers):
+        raise typer.Exit(1)

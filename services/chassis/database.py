@@ -1,0 +1,58 @@
+"""One PostgreSQL database per service."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, create_engine, exc, text
+
+from services.chassis.errors import Unavailable
+
+# Nothing in a service may wait for ever: a statement, a lock, a transaction left open by a frozen process.
+_LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+
+
+class Database:
+    """A pool of connections. Raises Unavailable when the server cannot be reached."""
+
+    def __init__(self, url: str, application_name: str) -> None:
+        self.engine = create_engine(
+            url,
+            pool_size=10,
+            max_overflow=10,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            # An error's text must not quote what a person told.
+            hide_parameters=True,
+            connect_args={"connect_timeout": 5, "options": _LIMITS, "application_name": f"relais-{application_name}"},
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back by any exception."""
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except exc.TimeoutError as error:
+            raise Unavailable("database: no connection free") from error
+        except exc.DBAPIError as error:
+            if error.connection_invalidated or isinstance(error, exc.InterfaceError) or not _reached(error):
+                raise Unavailable("database unreachable") from error
+            raise
+
+    def ping(self) -> None:
+        """Raises Unavailable when the database does not answer."""
+        with self.begin() as connection:
+            connection.execute(text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _reached(error: exc.DBAPIError) -> bool:
+    """Whether the server answered with an error of its own: those have an SQLSTATE, a lost connection has none.
+
+    Classes 57P (admin shutdown, crash, starting up) and 08 are a server going or coming.
+    """
+    state = getattr(error.orig, "sqlstate", None)
+    return state is not None and not str(state).startswith(("57P", "08"))

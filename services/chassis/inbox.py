@@ -1,0 +1,163 @@
+"""What a consumer remembers: events handled, events that failed, events given up."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, Row, delete, func, select, text, update
+from sqlalchemy.dialects import postgresql
+
+from services.chassis.app import D, Event
+from services.chassis.tables import failures
+from services.contracts.envelope import BATCH_CONTENT_TYPE, CloudEvent
+
+_ADMIT = text(
+    "INSERT INTO inbox (source, id) SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]))"
+    " ON CONFLICT DO NOTHING RETURNING source, id"
+)
+
+
+class Unreadable(Exception):
+    """A message that will never be understood; says why without quoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[D]):
+    """An event beside the very document it came in, kept in case it fails."""
+
+    event: Event[D]
+    document: bytes
+
+
+def read(body: bytes, content_type: str, accepted: type[D]) -> list[Received[D]]:
+    """The events in one message: one, or many in CloudEvents batch mode. Raises Unreadable."""
+    try:
+        document = json.loads(body)
+        documents = document if content_type == BATCH_CONTENT_TYPE else [document]
+        if not isinstance(documents, list):
+            raise Unreadable("a batch must be a JSON array")
+        return [_read_one(one, body if len(documents) == 1 else None, accepted) for one in documents]
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise Unreadable(f"not JSON: {type(error).__name__}") from None
+    except RecursionError:
+        raise Unreadable("not JSON: nested too deeply") from None
+
+
+def _read_one(document: Any, body: bytes | None, accepted: type[D]) -> Received[D]:  # noqa: ANN401 - any JSON
+    try:
+        envelope = CloudEvent.model_validate(document)
+        if envelope.type != accepted.TYPE:
+            raise Unreadable(f"expected type {accepted.TYPE}")
+        data = accepted.model_validate(envelope.data)
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, problem["loc"])) + f" ({problem['type']})" for problem in error.errors())
+        raise Unreadable(f"not a valid event: {places}"[:500]) from None
+    event = Event(data, envelope.id, envelope.source, envelope.time, envelope.traceparent)
+    return Received(event, body if body is not None else json.dumps(document, ensure_ascii=False).encode())
+
+
+def admit(connection: Connection, received: Sequence[Received[D]]) -> list[Received[D]]:
+    """Those of the events that were never handled here, each once, in order; they count as handled from the commit."""
+    rows = connection.execute(
+        _ADMIT, {"sources": [one.event.source for one in received], "ids": [one.event.id for one in received]}
+    )
+    fresh = {(row.source, row.id) for row in rows}
+    admitted = []
+    for one in received:
+        if (one.event.source, one.event.id) in fresh:
+            fresh.remove((one.event.source, one.event.id))
+            admitted.append(one)
+    return admitted
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A message that could not be handled: tried again at `due_at`, or parked (None)."""
+
+    queue: str
+    content_type: str
+    body: bytes
+    tries: int
+    reason: str
+    due_at: datetime | None
+    source: str | None = None
+    id: str | None = None
+
+
+def remember(connection: Connection, failure: Failure, now: datetime) -> None:
+    """Write a failure down; the same event failing again replaces what was known of it."""
+    statement = postgresql.insert(failures).values(
+        queue=failure.queue,
+        source=failure.source,
+        id=failure.id,
+        content_type=failure.content_type,
+        body=failure.body,
+        tries=failure.tries,
+        reason=failure.reason,
+        failed_at=now,
+        due_at=failure.due_at,
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["queue", "source", "id"],
+            index_where=failures.c.id.is_not(None),
+            set_={"tries": failure.tries, "reason": failure.reason, "failed_at": now, "due_at": failure.due_at},
+        )
+    )
+
+
+def take_due(connection: Connection, queue: str, now: datetime) -> Row[Any] | None:
+    """One failed message whose time has come, locked for this transaction; other replicas skip it."""
+    return connection.execute(
+        select(failures)
+        .where(failures.c.queue == queue, failures.c.due_at <= now)
+        .order_by(failures.c.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).first()
+
+
+def forget(connection: Connection, number: int) -> bool:
+    """Drop a failure: handled at last, or given up by an operator. Whether there was one."""
+    return connection.execute(delete(failures).where(failures.c.number == number)).rowcount > 0
+
+
+def postpone(connection: Connection, number: int, *, tries: int, reason: str, due_at: datetime | None) -> None:
+    """Another try failed: wait until `due_at`, or park (None)."""
+    connection.execute(
+        update(failures).where(failures.c.number == number).values(tries=tries, reason=reason, due_at=due_at)
+    )
+
+
+def parked(connection: Connection, number: int | None = None) -> Sequence[Row[Any]]:
+    """The parked messages, oldest first; or the one with `number`."""
+    statement = select(failures).where(failures.c.due_at.is_(None)).order_by(failures.c.number)
+    return connection.execute(statement if number is None else statement.where(failures.c.number == number)).all()
+
+
+def replay(connection: Connection, numbers: Iterable[int], now: datetime) -> int:
+    """Try parked messages again at once, as if for the first time; how many."""
+    statement = update(failures).where(failures.c.number.in_(list(numbers)), failures.c.due_at.is_(None))
+    return connection.execute(statement.values(tries=0, due_at=now)).rowcount
+
+
+def count_parked(connection: Connection) -> int:
+    """How many messages are parked."""
+    return connection.scalar(select(func.count()).select_from(failures).where(failures.c.due_at.is_(None))) or 0
+
+
+def each(rows: Sequence[Row[Any]]) -> Iterator[dict[str, Any]]:
+    """Parked messages for people: without the body."""
+    for row in rows:
+        yield {
+            "number": row.number,
+            "queue": row.queue,
+            "id": row.id,
+            "tries": row.tries,
+            "reason": row.reason,
+            "failed_at": row.failed_at.isoformat(),
+            "bytes": len(row.body),
+        }

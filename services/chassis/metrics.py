@@ -1,0 +1,75 @@
+"""The names that ops teams rely on. Labels never identify a person."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
+
+Reader = Callable[[], Iterable[Metric]]
+
+
+class _Readings(Collector):
+    """Gauges read from the database when asked for; one that cannot be read is left out rather than stale."""
+
+    def __init__(self) -> None:
+        self.readers: list[Reader] = []
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        for reader in self.readers:
+            try:
+                yield from reader()
+            except Exception:  # noqa: BLE001, S112 - a scrape must survive a database that is away
+                continue
+
+
+class Metrics:
+    """One service's metrics, in a registry of its own since four services may share a process."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.registry = CollectorRegistry()
+        self._readings = _Readings()
+        self.registry.register(self._readings)
+        self._counters: dict[str, Counter] = {}
+        self.published = self.counter("relais_events_published", "Events published.", "service", "type")
+        self.handled = self.counter("relais_events_handled", "Events handled.", "service", "type", "outcome")
+        self.lag = Histogram(
+            "relais_event_lag_seconds", "Event time to handled.", registry=self.registry, buckets=_BUCKETS
+        )
+        self.requests = self.counter("relais_http_requests", "HTTP requests.", "service", "route", "status")
+        self.request_seconds = Histogram(
+            "relais_http_request_seconds", "HTTP request duration.", registry=self.registry, buckets=_BUCKETS
+        )
+
+    def counter(self, name: str, help_: str, *labels: str) -> Counter:
+        """A counter of this service; `_total` is added to the name."""
+        return Counter(name, help_, labels, registry=self.registry)
+
+    def count(self, name: str, help_: str, **labels: str) -> None:
+        """Count one more of what a service counts for itself."""
+        if name not in self._counters:
+            self._counters[name] = self.counter(name, help_, *labels)
+        self._counters[name].labels(**labels).inc()
+
+    def read(self, reader: Reader) -> None:
+        """Ask `reader` for metrics at each scrape."""
+        self._readings.readers.append(reader)
+
+    def text(self) -> bytes:
+        """The exposition."""
+        return generate_latest(self.registry)
+
+
+def gauge(name: str, help_: str, labels: tuple[str, ...], rows: Iterable[tuple[tuple[str, ...], float]]) -> Metric:
+    """A gauge out of (label values, value) rows."""
+    family = GaugeMetricFamily(name, help_, labels=labels)
+    for values, value in rows:
+        family.add_metric(list(values), value)
+    return family

@@ -1,0 +1,101 @@
+"""The OpenAPI 3.1 document of a service, read off its entrypoints."""
+
+import inspect
+import re
+from typing import Any
+
+from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from services.chassis.http import Http
+
+_REF = "#/components/schemas/{model}"
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+
+def document(service: type, name: str) -> dict[str, Any]:
+    """Paths, bodies and answers of every `@http` entrypoint of `service`."""
+    calls = _calls(service)
+    models = {model for _, entry in calls for model in (entry.form, entry.query_form, entry.answer) if model}
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in sorted(models, key=_name)], ref_template=_REF
+    )
+    paths: dict[str, Any] = {}
+    for method, entry in calls:
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", entry.url)
+        paths.setdefault(path, {})[entry.method.lower()] = _operation(method, entry, path)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Relais, {name}", "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        },
+    }
+
+
+def _calls(service: type) -> list[tuple[Any, Http]]:
+    found = [
+        (method, entry)
+        for _, method in inspect.getmembers(service, inspect.isfunction)
+        for entry in getattr(method, ENTRYPOINT_EXTENSIONS_ATTR, ())
+        if isinstance(entry, Http)
+    ]
+    return sorted(found, key=lambda call: (call[1].url, call[1].method))
+
+
+def _operation(method: Any, entry: Http, path: str) -> dict[str, Any]:  # noqa: ANN401 - a method of any service
+    operation: dict[str, Any] = {
+        "operationId": method.__name__,
+        "summary": (inspect.getdoc(method) or method.__name__).splitlines()[0],
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)}", path)
+        ],
+        "responses": {
+            "2XX": {"description": "OK", "content": {"application/json": {"schema": _schema(entry.answer)}}},
+            "default": {
+                "description": "Problem (RFC 9457)",
+                "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
+            },
+        },
+    }
+    if entry.query_form:
+        properties = entry.query_form.model_json_schema().get("properties", {})
+        operation["parameters"] += [{"name": key, "in": "query", "schema": value} for key, value in properties.items()]
+    if entry.form:
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _schema(entry.form)}},
+        }
+    if entry.roles is not None:
+        operation["security"] = [{"bearer": []}]
+        operation["description"] = "Rôles : " + ", ".join(entry.roles)
+    return operation
+
+
+def _schema(model: type[BaseModel] | None) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=model.__name__)} if model else {}
+
+
+def _name(model: type[BaseModel]) -> str:
+    return model.__name__

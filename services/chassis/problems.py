@@ -1,0 +1,119 @@
+"""RFC 9457 problem documents, in French for the people who read them; never a value that was received."""
+
+import json
+from http import HTTPStatus
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+from services.chassis.errors import FieldError, Rejected
+
+CONTENT_TYPE = "application/problem+json"
+UNAVAILABLE = Rejected(
+    "unavailable",
+    "Un service dont nous dépendons ne répond pas ; réessayez dans quelques secondes.",
+    status=503,
+    headers={"Retry-After": "5"},
+)
+INTERNAL = Rejected("internal", "Erreur de notre côté ; elle est consignée.", status=500)
+
+_TITLES = {
+    400: "Requête illisible",
+    401: "Authentification nécessaire",
+    403: "Accès refusé",
+    404: "Introuvable",
+    405: "Méthode non permise",
+    406: "Format non disponible",
+    409: "Conflit",
+    411: "Longueur attendue",
+    413: "Corps trop volumineux",
+    415: "Type de contenu non accepté",
+    422: "Données non valables",
+    429: "Trop de demandes",
+    500: "Erreur interne",
+    503: "Service momentanément indisponible",
+}
+# pydantic's error types, with its own context where the reader needs it.
+_FRENCH = {
+    "missing": "Champ obligatoire.",
+    "extra_forbidden": "Champ inconnu.",
+    "enum": "Valeurs acceptées : {expected}.",
+    "literal_error": "Valeurs acceptées : {expected}.",
+    "string_type": "Un texte est attendu.",
+    "string_too_long": "Au plus {max_length} caractères.",
+    "string_too_short": "Au moins {min_length} caractère(s).",
+    "string_pattern_mismatch": "Forme attendue : {pattern}",
+    "uuid_parsing": "Un UUID est attendu.",
+    "uuid_type": "Un UUID est attendu.",
+    "int_parsing": "Un nombre entier est attendu.",
+    "int_type": "Un nombre entier est attendu.",
+    "bool_type": "true ou false attendu.",
+    "bool_parsing": "true ou false attendu.",
+    "greater_than_equal": "Au moins {ge}.",
+    "less_than_equal": "Au plus {le}.",
+    "date_from_datetime_parsing": "Une date est attendue (AAAA-MM-JJ).",
+    "date_parsing": "Une date est attendue (AAAA-MM-JJ).",
+    "datetime_from_date_parsing": "Une date et heure ISO 8601 avec fuseau est attendue.",
+    "datetime_parsing": "Une date et heure ISO 8601 avec fuseau est attendue.",
+    "timezone_aware": "Le fuseau horaire manque.",
+    "too_short": "Au moins {min_length} élément(s).",
+    "too_long": "Au plus {max_length} éléments.",
+    "model_type": "Un objet est attendu.",
+    "model_attributes_type": "Un objet est attendu.",
+    "tuple_type": "Une liste est attendue.",
+    "list_type": "Une liste est attendue.",
+}
+
+
+def document(error: Rejected) -> dict[str, object]:
+    """The problem document."""
+    body: dict[str, object] = {
+        "type": f"/problems/{error.slug}",
+        "title": _TITLES.get(error.status, HTTPStatus(error.status).phrase),
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if error.errors:
+        body["errors"] = error.errors
+    return body
+
+
+def response(error: Rejected) -> Response:
+    """As werkzeug sends it."""
+    text = json.dumps(document(error), ensure_ascii=False)
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", **error.headers}
+    return Response(text, status=error.status, headers=headers, content_type=CONTENT_TYPE)
+
+
+def of_http(error: HTTPException) -> Response:
+    """werkzeug's own errors: unknown path, wrong method."""
+    status = error.code or 500
+    if error.response is not None:
+        return Response(status=status, headers=dict(error.response.headers))
+    slug = HTTPStatus(status).phrase.lower().replace(" ", "-")
+    detail = "Aucune page ni appel à cette adresse." if status == 404 else _TITLES.get(status, "")  # noqa: PLR2004
+    headers = {name: value for name, value in error.get_headers() if name == "Allow"}
+    return response(Rejected(slug, detail, status=status, headers=headers))
+
+
+def invalid(error: ValidationError) -> Rejected:
+    """422 with each wrong field, or 400 when the body is not even JSON."""
+    details = error.errors(include_url=False, include_input=False)
+    if details and details[0]["type"] == "json_invalid":
+        return Rejected("malformed", "Le corps n’est pas du JSON valable.", status=400)
+    return Rejected("invalid", "Certains champs ne conviennent pas.", errors=[_field(detail) for detail in details])
+
+
+def _field(detail: ErrorDetails) -> FieldError:
+    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"])
+    context = {key: _accepted(value) if key == "expected" else value for key, value in detail.get("ctx", {}).items()}
+    if detail["type"] == "value_error":
+        return {"pointer": pointer, "detail": str(context.get("error", detail["msg"]))}
+    french = _FRENCH.get(detail["type"])
+    return {"pointer": pointer, "detail": french.format(**context) if french else detail["msg"]}
+
+
+def _accepted(expected: object) -> str:
+    return str(expected).replace("'", "").replace(" or ", ", ")

@@ -1,0 +1,97 @@
+"""nameko's side of the App: built when the container is set up, with the relays that publish its outbox."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from nameko.extensions import DependencyProvider
+from prometheus_client.metrics_core import Metric
+
+from services.chassis import inbox
+from services.chassis.app import App
+from services.chassis.database import Database
+from services.chassis.metrics import gauge
+from services.chassis.relay import Relay
+from services.chassis.settings import Settings
+from services.chassis.vault import open_vault
+
+T = TypeVar("T")
+
+
+class AppProvider(DependencyProvider):  # type: ignore[misc]
+    """Gives a service its App.
+
+    `partners` names the outside queues this service publishes to; `readings` yields its own gauges at each scrape;
+    `vault`: it keeps free text, and so needs the master key.
+    """
+
+    def __init__(
+        self,
+        partners: Callable[[Settings], list[str]] | None = None,
+        readings: Callable[[App], Iterator[Metric]] | None = None,
+        *,
+        vault: bool = False,
+    ) -> None:
+        self._partners = partners
+        self._vault = vault
+        self._gauges = readings
+
+    def bind(self, container: Any, attr_name: str) -> Any:  # noqa: ANN401 - nameko's
+        """nameko clones each extension; the App is made with the clone so that every other extension finds it."""
+        instance = super().bind(container, attr_name)
+        settings: Settings = container.config["settings"]
+        url = container.config["database_url"]
+        database = Database(url, container.service_name)
+        vault = open_vault(settings.master_key_file, settings.state) if self._vault else None
+        instance.app = App(container.service_name, settings, database, vault)
+        instance.relays = []
+        return instance
+
+    def start(self) -> None:
+        """Start relaying."""
+        settings = self.app.settings
+        self.relays.append(Relay(self.app, settings.broker_url))
+        if self._partners and settings.partners_url:
+            self.relays.append(Relay(self.app, settings.partners_url, outside=True, queues=self._partners(settings)))
+        self.app.metrics.read(self._readings)
+        if self._gauges:
+            self.app.metrics.read(partial(self._gauges, self.app))
+        for relay in self.relays:
+            self.container.spawn_managed_thread(relay.run, identifier="relay")
+
+    def stop(self) -> None:
+        """Called when no worker runs any more: publish what they left, close."""
+        for relay in self.relays:
+            relay.stop()
+        self.app.database.close()
+
+    def get_dependency(self, _worker_ctx: object) -> App:
+        """What a service's methods find in `self.app`."""
+        app: App = self.app
+        return app
+
+    def _readings(self) -> Iterator[Metric]:
+        with self.app.read() as connection:
+            number = inbox.count_parked(connection)
+        yield gauge("relais_parked_events", "Events given up.", ("service",), [((self.app.service,), number)])
+
+
+class Provided(DependencyProvider, Generic[T]):  # type: ignore[misc]
+    """Gives a service something made once from the settings, such as its network."""
+
+    def __init__(self, make: Callable[[Settings], T]) -> None:
+        self._make = make
+
+    def setup(self) -> None:
+        """Make it."""
+        self.value = self._make(self.container.config["settings"])
+
+    def get_dependency(self, _worker_ctx: object) -> T:
+        """What a service's methods find."""
+        return self.value
+
+
+def app_of(container: Any) -> App:  # noqa: ANN401 - nameko is untyped
+    """The App of a container."""
+    app: App = next(extension.app for extension in container.dependencies if isinstance(extension, AppProvider))
+    return app

@@ -1,0 +1,148 @@
+"""Publishes the outbox, in order, and remembers how far it got.
+
+One replica of a service relays at a time (a database lock held for the length of one batch); another takes over by
+itself. A crash between publishing and marking publishes those events again: consumers have an inbox.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from threading import Event as Signal
+from typing import Any
+
+from prometheus_client.metrics_core import Metric
+from sqlalchemy import Row, text
+
+from services.chassis import broker, logs, outbox
+from services.chassis.app import App
+from services.chassis.errors import Unavailable
+from services.chassis.metrics import gauge
+from services.contracts import topology
+from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
+
+INSIDE, OUTSIDE = "relay", "relay.partners"
+_ROWS = 500
+_BATCH_EVENTS, _BATCH_BYTES = 100, 256 * 1024
+_IDLE_SECONDS, _PAUSES = 1.0, (0.2, 0.5, 1.0, 2.0, 5.0)
+_LOCKS = {INSIDE: 0x52454C31, OUTSIDE: 0x52454C32}
+
+AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.NotConfirmed, Unavailable)
+
+log = logs.get(__name__)
+Rows = Sequence[Row[Any]]
+
+
+class Relay:
+    """One lane of the outbox: inside to the service's exchange, or outside to the partners' queues."""
+
+    def __init__(self, app: App, url: str, *, outside: bool = False, queues: Sequence[str] = ()) -> None:
+        self._app = app
+        self._url = url
+        self._outside = outside
+        self._queues = frozenset(queues)
+        self._mark = OUTSIDE if outside else INSIDE
+        self._stopping = False
+        self.stopped = Signal()
+        self.connected = False
+        if not outside:
+            app.metrics.read(self._readings)
+
+    def run(self) -> None:
+        """Publish until stopped; a broker or a database that is away is waited for."""
+        failures = 0
+        while not self._stopping:
+            try:
+                with broker.connect(self._url, self._app.service) as connection:
+                    self._declare(connection)
+                    publisher = broker.Publisher(connection)
+                    self.connected = True
+                    failures = 0
+                    self._drain(connection, publisher)
+            except AWAY as error:
+                log.warning("relay paused", service=self._app.service, lane=self._mark, reason=type(error).__name__)
+                time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
+            finally:
+                self.connected = False
+        self.stopped.set()
+
+    def stop(self, timeout: float = 5.0) -> None:
+        """Publish what is left, for at most `timeout` seconds, and end."""
+        self._stopping = True
+        self._app.committed.set()
+        self.stopped.wait(timeout)
+
+    def _declare(self, connection: Any) -> None:  # noqa: ANN401 - kombu is untyped
+        if self._outside:
+            broker.declare_partner_queues(connection, self._queues)
+        else:
+            broker.declare_topology(connection)
+
+    def _drain(self, connection: Any, publisher: broker.Publisher) -> None:  # noqa: ANN401 - kombu is untyped
+        while True:
+            self._app.committed.clear()
+            busy = False
+            while (published := self._publish_some(publisher)) != 0:
+                busy = published < 0
+                if busy:
+                    break
+            if self._stopping:
+                return
+            # Another replica holds the lock: look again soon, since it will not see what we have just committed.
+            self._app.committed.wait(0.1 if busy else _IDLE_SECONDS)
+            broker.keep_alive(connection)
+
+    def _publish_some(self, publisher: broker.Publisher) -> int:
+        """Publish one batch of rows; how many, or -1 when another replica is at it."""
+        with self._app.read() as connection:
+            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCKS[self._mark]}):
+                return -1
+            rows = outbox.waiting(connection, self._mark, outside=self._outside, limit=_ROWS)
+            if not rows:
+                return 0
+            publisher.publish(self._addressed(rows) if self._outside else self._packed(rows))
+            if publisher.returned and not self._outside:
+                raise broker.NotConfirmed("unroutable: " + ", ".join(sorted(set(publisher.returned))))
+            if publisher.returned:
+                log.warning("no queue", queues=sorted(set(publisher.returned)))
+            outbox.move(connection, self._mark, rows[-1].position)
+        for row in rows:
+            self._app.metrics.published.labels(self._app.service, row.type).inc()
+        return len(rows)
+
+    def _addressed(self, rows: Rows) -> Iterator[broker.Message]:
+        """Outsiders get single events, each in its own queue; who reads no queue has the ledger over HTTP."""
+        for row in rows:
+            if row.recipient not in self._queues:
+                continue
+            yield broker.Message("", broker.partner_queue(row.recipient), row.body, CONTENT_TYPE, row.type)
+
+    def _packed(self, rows: Rows) -> Iterator[broker.Message]:
+        """Neighbours of one kind share a message when there is a backlog; alone, an event travels alone."""
+        exchange = topology.exchange_of(self._app.service)
+        for (kind, key), group in groupby(rows, key=lambda row: (row.type, row.routing_key)):
+            for bodies in _chunks([row.body for row in group]):
+                if len(bodies) == 1:
+                    yield broker.Message(exchange, key, bodies[0], CONTENT_TYPE, kind)
+                else:
+                    yield broker.Message(exchange, key, f"[{','.join(bodies)}]", BATCH_CONTENT_TYPE, kind)
+
+    def _readings(self) -> Iterator[Metric]:
+        service = self._app.service
+        with self._app.read() as connection:
+            count, oldest = outbox.backlog(connection, self._mark, outside=self._outside)
+        yield gauge("relais_outbox_pending", "Events not yet published.", ("service",), [((service,), count)])
+        yield gauge("relais_outbox_oldest_seconds", "Age of the oldest of them.", ("service",), [((service,), oldest)])
+
+
+def _chunks(bodies: list[str]) -> Iterator[list[str]]:
+    chunk: list[str] = []
+    size = 0
+    for body in bodies:
+        if chunk and (len(chunk) == _BATCH_EVENTS or size + len(body) > _BATCH_BYTES):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(body)
+        size += len(body)
+    if chunk:
+        yield chunk

@@ -1,0 +1,153 @@
+"""Runs services in this process until told to stop; embeds PostgreSQL and the broker where none is given."""
+
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event as Signal
+
+import eventlet
+from kombu.transport.memory import Channel
+from nameko.containers import ServiceContainer
+
+from services.chassis import logs, outbox
+from services.chassis.database import Database
+from services.chassis.migrate import migrate
+from services.chassis.postgres import EmbeddedPostgres
+from services.chassis.relay import INSIDE
+from services.chassis.settings import Settings
+from services.contracts.topology import SERVICES
+
+_WORKERS = 100
+_QUIET_SECONDS = 5.0
+_CLEAN_STOP = "clean-stop"
+
+log = logs.get(__name__)
+
+
+class CannotRun(Exception):
+    """What was asked cannot be started; says why."""
+
+
+@contextmanager
+def databases(settings: Settings, services: tuple[str, ...] = SERVICES) -> Iterator[dict[str, str]]:
+    """URLs of the services' databases; the embedded server is started for those that have none.
+
+    A server that another `relais` process already runs in the same folder is used, and left running.
+    """
+    urls = {service: settings.database_url(service) for service in services}
+    missing = [service for service, url in urls.items() if url is None]
+    with ExitStack() as stack:
+        if missing:
+            postgres = EmbeddedPostgres(settings.state / "postgresql")
+            if not postgres.running_elsewhere():
+                postgres.start()
+                stack.callback(postgres.stop)
+            for service in missing:
+                postgres.ensure(f"relais_{service}", f"relais_{service}")
+                urls[service] = postgres.url(f"relais_{service}", f"relais_{service}")
+        yield {service: url for service, url in urls.items() if url}
+
+
+def run(
+    settings: Settings, classes: dict[str, type], tell: Callable[[str], None], ready: Callable[[], None] | None = None
+) -> None:
+    """Serve `classes` until SIGTERM or SIGINT; `ready` runs once all answer. Raises CannotRun."""
+    if settings.in_memory and set(classes) != set(SERVICES):
+        raise CannotRun("RELAIS_AMQP_URL is not set: the in-memory broker only joins services of one process.")
+    for service in classes:
+        _check_free(settings.address(service))
+    stop = Signal()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with databases(settings, tuple(classes)) as urls:
+        for service, url in urls.items():
+            _prepare(service, url, settings)
+        containers = [_container(classes[service], settings, urls[service]) for service in classes]
+        for container in containers:
+            container.start()
+            eventlet.spawn(_watch, container, stop)
+        for service in classes:
+            tell(f"{service:<12} http://{settings.address(service)}")
+        if ready:
+            eventlet.spawn(_guard, ready, stop)
+        while not stop.wait(3600):
+            pass
+        _stop(containers, settings, urls)
+
+
+def _check_free(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, int(port)))
+        except OSError as error:
+            raise CannotRun(f"{address} is not free: {error.strerror}. Choose another with RELAIS_…_HTTP.") from None
+
+
+def _prepare(service: str, url: str, settings: Settings) -> None:
+    """Bring the tables up to date; with the in-memory broker, publish again what a crash may have lost."""
+    database = Database(url, service)
+    migrate(database, service)
+    if settings.in_memory:
+        with database.begin() as connection:
+            outbox.move(connection, INSIDE, outbox.position_of(connection, _CLEAN_STOP))
+    database.close()
+
+
+def _container(service: type, settings: Settings, url: str) -> ServiceContainer:
+    name: str = service.name  # type: ignore[attr-defined]
+    config = {
+        "settings": settings,
+        "database_url": url,
+        "WEB_SERVER_ADDRESS": settings.address(name),
+        "max_workers": _WORKERS,
+    }
+    return ServiceContainer(service, config)
+
+
+def _watch(container: ServiceContainer, stop: Signal) -> None:
+    """A container that dies takes the process with it: whoever supervises us starts a clean one."""
+    try:
+        container.wait()
+    except Exception as error:  # noqa: BLE001 - whatever killed it
+        log.error("service died", service=container.service_name, reason=logs.reason_of(error))  # noqa: TRY400
+    stop.set()
+
+
+def _guard(ready: Callable[[], None], stop: Signal) -> None:
+    """A bug in what follows the start ends the process rather than leaving it half started."""
+    try:
+        ready()
+    except Exception as error:
+        log.error("start failed", reason=logs.reason_of(error))  # noqa: TRY400 - the reason says what may be said
+        stop.set()
+        raise
+
+
+def _stop(containers: list[ServiceContainer], settings: Settings, urls: dict[str, str]) -> None:
+    """Stop along the flow, so that each service still handles what the one before it has published."""
+    clean = settings.in_memory
+    for container in containers:
+        clean = clean and _quiet(container.service_name)
+        container.stop()
+    if not clean:
+        return
+    for service, url in urls.items():
+        database = Database(url, service)
+        with database.begin() as connection:
+            if not outbox.backlog(connection, INSIDE, outside=False)[0]:
+                outbox.move(connection, _CLEAN_STOP, outbox.position_of(connection, INSIDE))
+        database.close()
+
+
+def _quiet(service: str) -> bool:
+    """Wait until the in-memory queues of a service are empty."""
+    deadline = time.monotonic() + _QUIET_SECONDS
+    while time.monotonic() < deadline:
+        if not any(queue.qsize() for name, queue in Channel.queues.items() if name.startswith(f"{service}.")):
+            return True
+        time.sleep(0.02)
+    return False

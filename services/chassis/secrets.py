@@ -1,0 +1,55 @@
+"""The secrets of a production installation, made once: passwords, keys, and what the broker must know of them."""
+
+import base64
+import hashlib
+import json
+import secrets
+from pathlib import Path
+from string import Template
+
+from joserfc.jwk import ECKey
+
+from services.chassis.tokens import new_signing_key
+from services.chassis.vault import new_master_key, write_private
+from services.contracts.topology import SERVICES
+
+
+def make(folder: Path, definitions: Path) -> list[str]:
+    """Write what is missing in `folder` and leave what is there; the names written.
+
+    `definitions` is the broker's template with `${RABBITMQ_HASH_<SERVICE>}` placeholders.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    before = {path.name for path in folder.iterdir()}
+    for name in ("postgres-superuser", *(f"{kind}-{s}" for kind in ("postgres", "rabbitmq") for s in SERVICES)):
+        write_private(folder / name, secrets.token_urlsafe(24))
+    write_private(folder / "master-key", new_master_key())
+    write_private(folder / "signing-key.json", new_signing_key())
+    public = ECKey.import_key(json.loads((folder / "signing-key.json").read_text())).as_dict(private=False)
+    write_private(folder / "jwks.json", json.dumps({"keys": [public]}))
+    hashes = {f"RABBITMQ_HASH_{s.upper()}": _broker_hash(_read(folder / f"rabbitmq-{s}")) for s in SERVICES}
+    write_private(folder / "rabbitmq-definitions.json", Template(definitions.read_text()).substitute(hashes))
+    for service in SERVICES:
+        write_private(folder / f"env-{service}", _environment(folder, service))
+    return sorted({path.name for path in folder.iterdir()} - before)
+
+
+def _environment(folder: Path, service: str) -> str:
+    broker, database = _read(folder / f"rabbitmq-{service}"), _read(folder / f"postgres-{service}")
+    return "\n".join(
+        (
+            f"RELAIS_AMQP_URL=amqp://{service}:{broker}@rabbitmq:5672/relais",
+            f"RELAIS_DATABASE_URL_{service.upper()}=postgresql://relais_{service}:{database}@postgres:5432/relais_{service}",
+        )
+    )
+
+
+def _read(path: Path) -> str:
+    return path.read_text().strip()
+
+
+def _broker_hash(password: str) -> str:
+    """RabbitMQ's `rabbit_password_hashing_sha256`: base64 of a 4-byte salt and SHA-256 of salt and password."""
+    salt = secrets.token_bytes(4)
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()

@@ -1,0 +1,143 @@
+"""Configuration: environment variables prefixed `RELAIS_`, validated when the process starts."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from services.contracts.topology import SERVICES
+
+MEMORY_BROKER = "memory://"
+_LAST_PORT = 65535
+
+
+def _host_and_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
+        reason = "expected host:port, such as 127.0.0.1:8001"
+        raise ValueError(reason)
+    return value
+
+
+def _positive_delays(value: str) -> str:
+    if not all(float(part) > 0 for part in value.split(",")):
+        reason = "expected seconds separated by commas, such as 1,5,30"
+        raise ValueError(reason)
+    return value
+
+
+Address = Annotated[str, AfterValidator(_host_and_port)]
+
+
+def default_state() -> Path:
+    """Where the embedded mode keeps its data; for root a folder whose parents are open to all already."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/relais")
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "relais"
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default; `docs/configuration.md` is generated from the descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix="RELAIS_", extra="ignore", hide_input_in_errors=True)
+
+    state: Path = Field(default_factory=default_state, description="Folder of the embedded mode's data and keys.")
+    network: Path = Field(
+        default=Path(__file__).parents[2] / "deploy" / "networks", description="Network file, or folder of them."
+    )
+    amqp_url: str | None = Field(
+        None, description="RabbitMQ, vhost `relais`: amqp://user:password@host/relais. Default: in-memory broker."
+    )
+    amqp_url_partners: str | None = Field(None, description="Default: `RELAIS_AMQP_URL` with vhost `partners`.")
+    database_url_intake: str | None = Field(None, description="postgresql://… Default: embedded PostgreSQL.")
+    database_url_orientation: str | None = Field(None, description="As above.")
+    database_url_referral: str | None = Field(None, description="As above.")
+    database_url_reporting: str | None = Field(None, description="As above.")
+    intake_http: Address = Field("127.0.0.1:8001", description="host:port that intake listens on.")
+    orientation_http: Address = Field("127.0.0.1:8002", description="As above.")
+    referral_http: Address = Field("127.0.0.1:8003", description="As above.")
+    reporting_http: Address = Field("127.0.0.1:8004", description="As above.")
+    public_url: str | None = Field(
+        None,
+        description="Origin under which others reach the services, for links and `dataschema`: one behind a reverse"
+        " proxy, or with `{port}` where each service is reached on its own port.",
+    )
+    jwks: str | None = Field(None, description="File or URL of the keys that sign tokens. Default: our own key's.")
+    jwt_issuer: str = Field("relais", description="`iss` that tokens must carry.")
+    jwt_audience: str = Field("relais", description="`aud` that tokens must carry.")
+    signing_key_file: Path | None = Field(
+        None, description="Private JWK that `relais token` signs with. Default: made under `RELAIS_STATE`."
+    )
+    master_key_file: Path | None = Field(
+        None, description="32 random bytes in base64 that wrap every case key. Default: made under `RELAIS_STATE`."
+    )
+    max_body_bytes: int = Field(65536, gt=0, description="Largest request body, except for batches.")
+    batch_size: int = Field(200, gt=0, le=1000, description="Most events taken in one transaction.")
+    retry_delays: Annotated[str, NoDecode, AfterValidator(_positive_delays)] = Field(
+        "1,5,30,120,600", description="Seconds before each new try of a failing event; then it is parked."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal.")
+
+    @property
+    def delays(self) -> list[float]:
+        """`retry_delays` in seconds."""
+        return [float(part) for part in self.retry_delays.split(",")]
+
+    @property
+    def broker_url(self) -> str:
+        """The internal broker."""
+        return self.amqp_url or MEMORY_BROKER
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the broker is this very process."""
+        return self.broker_url.startswith(MEMORY_BROKER)
+
+    @property
+    def partners_url(self) -> str | None:
+        """The partners' vhost; none with the in-memory broker, which no partner can reach."""
+        if self.in_memory:
+            return None
+        return self.amqp_url_partners or urlunsplit(urlsplit(self.broker_url)._replace(path="/partners"))
+
+    def database_url(self, service: str) -> str | None:
+        """Where a service's database is, for SQLAlchemy with psycopg; none: embedded."""
+        url: str | None = getattr(self, f"database_url_{service}")
+        for prefix in ("postgresql://", "postgres://"):
+            if url and url.startswith(prefix):
+                return "postgresql+psycopg://" + url.removeprefix(prefix)
+        return url
+
+    def address(self, service: str) -> str:
+        """host:port of a service's HTTP."""
+        address: str = getattr(self, f"{service}_http")
+        return address
+
+    def url(self, service: str) -> str:
+        """Origin under which others reach a service."""
+        address = self.address(service)
+        public = (self.public_url or "").replace("{port}", address.rpartition(":")[2])
+        return (public or f"http://{address}").rstrip("/")
+
+
+class BadSettings(Exception):
+    """The environment is wrong; each line names a variable and the reason."""
+
+
+def load_settings() -> Settings:
+    """Settings from the environment; raises BadSettings."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"RELAIS_{'_'.join(str(part) for part in problem['loc']).upper()}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise BadSettings("\n".join(lines)) from None
+
+
+__all__ = ["MEMORY_BROKER", "SERVICES", "BadSettings", "Settings", "load_settings"]

@@ -1,0 +1,75 @@
+"""The tables that every service has in its own database: outbox, marks, inbox, failures, vault keys."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
+
+metadata = MetaData()
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("recipient", Text),
+    Column("type", Text, nullable=False),
+    Column("routing_key", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Index("outbox_to_recipients", "recipient", "position", postgresql_where=text("recipient IS NOT NULL")),
+    Index("outbox_outside", "position", postgresql_where=text("recipient IS NOT NULL")),
+    comment="The ledger of what this service published: append-only, in commit order; recipient NULL means inside.",
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    comment="How far each reader of the outbox got.",
+)
+
+inbox = Table(
+    "inbox",
+    metadata,
+    Column("source", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("handled_at", DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    comment="Events handled, so that a second delivery has no second effect.",
+)
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("queue", Text, nullable=False),
+    Column("source", Text),
+    Column("id", Text),
+    Column("content_type", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("failed_at", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True)),
+    Index("failures_event", "queue", "source", "id", unique=True, postgresql_where=text("id IS NOT NULL")),
+    Index("failures_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    comment="Events that failed: tried again when due; parked for good when due_at is NULL.",
+)
+
+vault_keys = Table(
+    "vault_keys",
+    metadata,
+    Column("owner", Uuid, primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),
+    comment="One key per case, wrapped by the master key; destroyed on erasure.",
+)

@@ -1,0 +1,129 @@
+"""Bearer tokens: JWTs signed with ES256, checked against a key set (file, URL, or our own key's)."""
+
+import json
+import time
+import urllib.request
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, KeySet
+
+from services.chassis.errors import Rejected
+from services.chassis.settings import Settings
+from services.chassis.vault import write_private
+
+Role = Literal["site", "agent", "partner", "steering", "ops"]
+ROLES: tuple[Role, ...] = ("site", "agent", "partner", "steering", "ops")
+# Signatures only, of well-known strength; never "none", never a shared secret.
+_ALGORITHMS = ["ES256", "ES384", "RS256", "PS256"]
+_KEYS_SECONDS, _REREAD_SECONDS = 300, 10
+_CLOCK_SKEW_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is asking: a role, and the site, partner or charter it speaks for."""
+
+    role: Role
+    org: str
+    sub: str
+
+
+class TokenError(Exception):
+    """The keys that sign or check tokens cannot be used."""
+
+
+def _unauthorized(detail: str) -> Rejected:
+    return Rejected(
+        "unauthorized", detail, status=401, headers={"WWW-Authenticate": 'Bearer realm="relais", error="invalid_token"'}
+    )
+
+
+class Tokens:
+    """Signs and checks tokens by the settings' issuer, audience and keys."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._keys: KeySet | None = None
+        self._read_at = 0.0
+
+    def sign(self, role: Role, org: str, *, subject: str | None = None, valid: timedelta = timedelta(hours=12)) -> str:
+        """A token for `org` in `role`. Raises TokenError."""
+        now = int(time.time())
+        key = self._signing_key()
+        claims = {
+            "iss": self._settings.jwt_issuer,
+            "aud": self._settings.jwt_audience,
+            "iat": now,
+            "exp": now + int(valid.total_seconds()),
+            "sub": subject or f"{role}:{org}",
+            "role": role,
+            "org": org,
+        }
+        return jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key)
+
+    def check(self, token: str) -> Caller:
+        """Who the bearer is. Raises Rejected with status 401."""
+        try:
+            decoded = self._decode(token)
+            jwt.JWTClaimsRegistry(
+                leeway=_CLOCK_SKEW_SECONDS,
+                iss={"essential": True, "value": self._settings.jwt_issuer},
+                aud={"essential": True, "value": self._settings.jwt_audience},
+                exp={"essential": True},
+                sub={"essential": True},
+            ).validate(decoded)
+        except (JoseError, ValueError) as error:
+            expired = type(error).__name__ == "ExpiredTokenError"
+            raise _unauthorized("Le jeton a expiré." if expired else "Le jeton n’est pas valable.") from None
+        role, org = decoded.get("role"), decoded.get("org")
+        if role not in ROLES or not isinstance(org, str):
+            raise _unauthorized("Le jeton ne dit pas pour qui il parle (role, org).")
+        return Caller(cast("Role", role), org, str(decoded["sub"]))
+
+    def _decode(self, token: str) -> dict[str, Any]:
+        try:
+            return dict(jwt.decode(token, self._key_set(), algorithms=_ALGORITHMS).claims)
+        except (JoseError, ValueError):
+            # The signer may have rotated its keys since we read them.
+            if time.monotonic() - self._read_at < _REREAD_SECONDS:
+                raise
+            self._keys = None
+            return dict(jwt.decode(token, self._key_set(), algorithms=_ALGORITHMS).claims)
+
+    def _key_set(self) -> KeySet:
+        if self._keys is None or time.monotonic() - self._read_at > _KEYS_SECONDS:
+            self._keys = KeySet.import_key_set(self._read_keys())
+            self._read_at = time.monotonic()
+        return self._keys
+
+    def _read_keys(self) -> Any:  # noqa: ANN401 - JSON
+        source = self._settings.jwks
+        if source is None:
+            return {"keys": [self._signing_key().as_dict(private=False)]}
+        try:
+            if source.startswith(("https://", "http://")):
+                with urllib.request.urlopen(source, timeout=5) as answer:  # noqa: S310 - http(s) only, from settings
+                    return json.load(answer)
+            return json.loads(Path(source).read_text())
+        except (OSError, ValueError) as error:
+            raise TokenError(f"RELAIS_JWKS: cannot read {source}: {type(error).__name__}") from None
+
+    def _signing_key(self) -> ECKey:
+        path = self._settings.signing_key_file or self._settings.state / "signing-key.json"
+        if self._settings.signing_key_file is None and not path.exists():
+            write_private(path, new_signing_key())
+        try:
+            return ECKey.import_key(json.loads(path.read_text()))
+        except (OSError, ValueError, JoseError) as error:
+            raise TokenError(f"{path}: {type(error).__name__}, expected a private JWK") from None
+
+
+def new_signing_key() -> str:
+    """A private P-256 JWK, as JSON."""
+    key = ECKey.generate_key("P-256", auto_kid=True, private=True)
+    return json.dumps(key.as_dict(private=True))
