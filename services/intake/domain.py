@@ -1,0 +1,78 @@
+"""What intake knows without asking anyone: references, identities, what a free text may not hold."""
+
+import re
+import unicodedata
+from datetime import date, datetime, timedelta
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+AHEAD = timedelta(minutes=5)
+LIVE_FOR = timedelta(days=7)
+_PARIS = ZoneInfo("Europe/Paris")
+
+# Crockford's alphabet: no I, L, O, U, so that a reference read aloud or copied by hand comes back right.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_REFERENCE_LENGTH = 12
+# Thirteen characters of a NIR (sex, year, month, département, commune, order), its key or not, spaced or not.
+_NIR = re.compile(
+    r"(?<!\d)[1-478]\s?\d{2}\s?(?:0[1-9]|1[0-2]|[2-9]\d)\s?(?:\d{2}|2[ABab])\s?\d{3}\s?\d{3}(?:\s?\d{2})?(?!\d)"
+)
+
+
+def new_reference(random: bytes) -> str:
+    """A reference out of 7 random bytes: 11 characters of 55 bits and one of check, `K7M2-Q4XD-1B9Z`."""
+    number = int.from_bytes(random[:7], "big") >> 1
+    digits = ""
+    for _ in range(_REFERENCE_LENGTH - 1):
+        number, rest = divmod(number, 32)
+        digits += _ALPHABET[rest]
+    whole = digits + _check(digits)
+    return "-".join(whole[start : start + 4] for start in range(0, _REFERENCE_LENGTH, 4))
+
+
+def normalised_reference(text: str) -> str | None:
+    """A reference as it is indexed, whatever its case, dashes or look-alike letters; None when mistyped."""
+    digits = text.upper().replace("O", "0").replace("I", "1").replace("L", "1")
+    digits = "".join(character for character in digits if character in _ALPHABET)
+    if len(digits) != _REFERENCE_LENGTH or _check(digits[:-1]) != digits[-1]:
+        return None
+    return digits
+
+
+def _check(digits: str) -> str:
+    """ISO 7064-like: weights grow with the place, so that a swap of neighbours shows."""
+    return _ALPHABET[sum((place + 1) * _ALPHABET.index(digit) for place, digit in enumerate(digits)) % 31]
+
+
+def normalised_identity(family_name: str, given_name: str, birth_date: date) -> str:
+    """One spelling for a person: no accents, apostrophes, hyphens or case."""
+    return "|".join((_letters(family_name), _letters(given_name), birth_date.isoformat()))
+
+
+def _letters(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name).casefold().replace("œ", "oe").replace("æ", "ae")
+    return "".join(character for character in decomposed if character.isalpha())
+
+
+def holds_nir(text: str) -> bool:
+    """Whether a text holds something shaped like a social security number, which is never stored."""
+    return _NIR.search(text) is not None
+
+
+def timing_problem(occurred_at: datetime, now: datetime, *, live: bool) -> str | None:
+    """Why a visit of that instant cannot be recorded now, in French; None when it can."""
+    if occurred_at > now + AHEAD:
+        return "La visite est dans le futur (plus de 5 minutes d’avance)."
+    if live and occurred_at < now - LIVE_FOR:
+        return "Visite de plus de 7 jours : envoyez-la avec mode « history » ; elle sera comptée, jamais orientée."
+    return None
+
+
+def paris_day(instant: datetime) -> date:
+    """The day of an instant as the counter lives it."""
+    return instant.astimezone(_PARIS).date()
+
+
+def visit_owner(site: str, visit_id: UUID) -> UUID:
+    """One identifier for a visit, whose own is unique per site only."""
+    return uuid5(visit_id, site)

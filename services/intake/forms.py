@@ -1,0 +1,96 @@
+"""What a client may send. Unknown fields are refused; an error never quotes what was sent."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    EmailStr,
+    Field,
+    PastDate,
+    StringConstraints,
+    model_validator,
+)
+
+from services.contracts.codes import Need
+from services.contracts.intake import Identifier, NeedFacts, VisitFacts
+from services.intake import domain
+
+_STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
+
+
+def _without_nir(text: str) -> str:
+    if domain.holds_nir(text):
+        reason = "Ce texte contient ce qui ressemble à un numéro de sécurité sociale : retirez-le."
+        raise ValueError(reason)
+    return text
+
+
+FreeText = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_without_nir)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_without_nir)]
+Phone = Annotated[str, StringConstraints(pattern=r"^[+\d][\d .\-()]{5,24}$"), AfterValidator(_without_nir)]
+
+
+class NeedForm(NeedFacts):
+    """A need with what the agent wrote about it."""
+
+    model_config = _STRICT
+
+    override_reason: FreeText | None = None
+    note: FreeText | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "NeedForm":
+        if self.label and self.code is not Need.AUTRE:
+            reason = "label n’accompagne que le besoin « autre »."
+            raise ValueError(reason)
+        return self
+
+
+class PersonForm(BaseModel):
+    """Who came. Stored encrypted, in intake only."""
+
+    model_config = _STRICT
+
+    family_name: Name
+    given_name: Name
+    birth_date: PastDate
+    phone: Phone | None = None
+    email: EmailStr | None = None
+
+
+class AgreementForm(BaseModel):
+    """To whom the person agreed: categories or partner ids; `sensitive` for health and disability facts."""
+
+    model_config = _STRICT
+
+    recipients: tuple[Identifier, ...] = Field(max_length=50)
+    sensitive: bool = False
+    given_at: AwareDatetime | None = None
+    form: Literal["oral", "written"] = "oral"
+
+
+class VisitForm(VisitFacts):
+    """A visit as site software sends it."""
+
+    model_config = _STRICT
+
+    visit_id: UUID
+    needs: tuple[NeedForm, ...] = Field(min_length=1, max_length=10)
+    person: PersonForm | None = None
+    story: Annotated[str, StringConstraints(max_length=20000), AfterValidator(_without_nir)] | None = None
+    agreement: AgreementForm | None = None
+    case: UUID | None = None
+
+
+class VisitAnswer(BaseModel):
+    """What the site learns: the case, the reference to print for the person, how many cases may be the same's."""
+
+    visit_id: UUID
+    case: UUID | None
+    reference: str | None
+    possible_matches: int
+    links: dict[str, str]

@@ -1,0 +1,280 @@
+"""Recording visits: each is written with its case and its event in one commit, once, whatever is sent again."""
+
+import json
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import exc, func, select, tuple_
+from sqlalchemy.dialects import postgresql
+
+from services.chassis import problems
+from services.chassis.app import App, Work
+from services.chassis.errors import FieldError, Rejected, forbidden
+from services.chassis.tokens import Caller
+from services.contracts.codes import Mode, concerns_spie, department_of
+from services.contracts.intake import NeedFacts, VisitRecorded
+from services.intake import domain
+from services.intake.forms import VisitAnswer, VisitForm
+from services.intake.tables import agreements, cases, visits
+from services.network import Network
+
+_ATTEMPTS = 3
+LINES_TYPE = "application/x-ndjson"
+MAX_LINES = 1000
+MAX_LINES_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the site is told; `again` when the very same visit was already there."""
+
+    answer: VisitAnswer
+    again: bool
+
+
+def record_visit(form: VisitForm, caller: Caller, app: App, network: Network, traceparent: str) -> Recorded:
+    """Record one visit. Raises Rejected: 403 for another site's, 409 for other content under a known id, 422."""
+    result = record_visits([form], caller, app, network, traceparent)[0]
+    if isinstance(result, Rejected):
+        raise result
+    return result
+
+
+def record_visits(
+    forms: Sequence[VisitForm], caller: Caller, app: App, network: Network, traceparent: str
+) -> list[Recorded | Rejected]:
+    """Record many visits in one transaction, each for itself: a wrong one spoils no other."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            with app.work(traceparent) as work:
+                desk = _Desk(app, network, work, caller, forms)
+                results = [desk.record(form) for form in forms]
+            break
+        except exc.IntegrityError:
+            # The same visit arrived twice at once: the other request won, and this one will now find it.
+            if attempt == _ATTEMPTS - 1:
+                raise
+    for form, result in zip(forms, results, strict=True):
+        if isinstance(result, Recorded) and not result.again:
+            app.metrics.count("relais_visits", "Visits recorded.", site=form.site, channel=form.channel)
+    return results
+
+
+def record_lines(body: bytes, caller: Caller, app: App, network: Network, traceparent: str) -> str:
+    """Record visits sent one a line; one result line each, in order. Raises Rejected when there are too many lines."""
+    lines = [line for line in body.splitlines() if line.strip()]
+    if len(lines) > MAX_LINES:
+        raise Rejected("too-large", f"Au plus {MAX_LINES} lignes par envoi.", status=413)
+    read = [_read_line(line, app.settings.max_body_bytes) for line in lines]
+    good = [form for form in read if isinstance(form, VisitForm)]
+    recorded = iter(record_visits(good, caller, app, network, traceparent)) if good else iter(())
+    results = [next(recorded) if isinstance(form, VisitForm) else form for form in read]
+    return "".join(_result_line(line, result) + "\n" for line, result in zip(lines, results, strict=True))
+
+
+def _read_line(line: bytes, limit: int) -> VisitForm | Rejected:
+    if len(line) > limit:
+        return Rejected("too-large", f"La ligne dépasse {limit} octets.", status=413)
+    try:
+        return VisitForm.model_validate_json(line)
+    except ValidationError as error:
+        return problems.invalid(error)
+
+
+def _result_line(line: bytes, result: Recorded | Rejected) -> str:
+    if isinstance(result, Recorded):
+        status = 200 if result.again else 201
+        return json.dumps(
+            {"visit_id": str(result.answer.visit_id), "status": status, **result.answer.model_dump(mode="json")}
+        )
+    return json.dumps({"visit_id": _visit_id_of(line), **problems.document(result)}, ensure_ascii=False)
+
+
+def _visit_id_of(line: bytes) -> str | None:
+    """The id of a line that was refused, so that the sender can tell which it was."""
+    try:
+        document = json.loads(line)
+        return str(UUID(document["visit_id"]))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+class _Desk:
+    """One transaction's view: what is already known of these visits is read once for all of them."""
+
+    def __init__(self, app: App, network: Network, work: Work, caller: Caller, forms: Sequence[VisitForm]) -> None:
+        self._app, self._network, self._work, self._caller = app, network, work, caller
+        self._known = self._visits_known(forms)
+        self._cases = self._cases_known(form.case for form in forms if form.case)
+        self._matches = self._matches_of(_identity(app, form) for form in forms if form.person)
+
+    def record(self, form: VisitForm) -> Recorded | Rejected:
+        """Record one visit, or say why not."""
+        if form.site != self._caller.org:
+            return forbidden("Ce jeton n’est pas celui de ce site.")
+        fingerprint = self._app.vault.index("visit", form.model_dump_json())
+        known = self._known.get((form.site, form.visit_id))
+        if known is not None:
+            if known["fingerprint"] == fingerprint:
+                return Recorded(known["answer"], again=True)
+            return Rejected("conflict", "Une autre visite porte déjà ce visit_id.", status=409)
+        if errors := self._errors(form):
+            return Rejected("invalid", errors[0]["detail"], errors=errors)
+        answer = self._write(form, fingerprint)
+        self._known[form.site, form.visit_id] = {"fingerprint": fingerprint, "answer": answer}
+        return Recorded(answer, again=False)
+
+    def _errors(self, form: VisitForm) -> list[FieldError]:
+        """What only the clock, the network and the database can tell."""
+        errors: list[FieldError] = []
+        if self._network.site(form.site) is None:
+            errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
+        timing = domain.timing_problem(form.occurred_at, self._app.clock.now(), live=form.mode is Mode.LIVE)
+        if timing:
+            errors.append({"pointer": "/occurred_at", "detail": timing})
+        if form.case and form.case not in self._cases:
+            errors.append({"pointer": "/case", "detail": "Dossier inconnu."})
+        for place, need in enumerate(form.needs):
+            errors += [
+                {"pointer": f"/needs/{place}/{field}", "detail": "Partenaire absent des fichiers de réseau."}
+                for field, partner in (("recipient", need.recipient), ("operator", need.operator))
+                if partner and self._network.partner(partner) is None
+            ]
+        return errors
+
+    def _write(self, form: VisitForm, fingerprint: bytes) -> VisitAnswer:
+        matches = 0
+        case, reference = form.case, None
+        if form.case:
+            reference = self._cases[form.case]
+        elif form.person:
+            identity = _identity(self._app, form)
+            matches = self._matches.get(identity, 0)
+            self._matches[identity] = matches + 1
+            case, reference = self._open_case(form, identity)
+        facts = self._facts(form, case)
+        self._work.insert(
+            visits,
+            site=form.site,
+            visit_id=form.visit_id,
+            fingerprint=fingerprint,
+            case_id=case,
+            possible_matches=matches,
+            occurred_at=form.occurred_at,
+            recorded_at=self._app.clock.now(),
+            facts=facts.model_dump_json(),
+            free_text_sealed=self._sealed_text(form, case),
+        )
+        if case and form.agreement:
+            self._agree(form, case)
+        self._work.emit(facts)
+        return self._answer(form.visit_id, case, reference, matches)
+
+    def _open_case(self, form: VisitForm, identity: bytes) -> tuple[UUID, str]:
+        case, reference = self._work.ids.new(), domain.new_reference(secrets.token_bytes(7))
+        assert form.person is not None
+        key = self._work.new_key(case)
+        index = self._app.vault.index("reference", domain.normalised_reference(reference) or "")
+        self._work.insert(
+            cases,
+            id=case,
+            site=form.site,
+            reference_index=index,
+            reference_sealed=key.seal("reference", reference),
+            identity_index=identity,
+            identity_sealed=key.seal("identity", form.person.model_dump_json()),
+            opened_at=self._app.clock.now(),
+        )
+        return case, reference
+
+    def _sealed_text(self, form: VisitForm, case: UUID | None) -> bytes | None:
+        """Story, notes and override reasons under the case's key; an anonymous visit has a key of its own."""
+        texts: dict[str, Any] = {"story": form.story} if form.story else {}
+        for place, need in enumerate(form.needs):
+            texts |= {
+                f"needs/{place}/{field}": text
+                for field, text in (("note", need.note), ("override_reason", need.override_reason))
+                if text
+            }
+        if not texts:
+            return None
+        key = self._work.key(case) if case else self._work.new_key(domain.visit_owner(form.site, form.visit_id))
+        return key.seal(f"visit/{form.site}/{form.visit_id}", json.dumps(texts, ensure_ascii=False))
+
+    def _agree(self, form: VisitForm, case: UUID) -> None:
+        """The last agreement given for a recipient is the one that counts."""
+        assert form.agreement is not None
+        given_at = form.agreement.given_at or form.occurred_at
+        for recipient in dict.fromkeys(form.agreement.recipients):
+            values = {"sensitive": form.agreement.sensitive, "given_at": given_at, "form": form.agreement.form}
+            statement = postgresql.insert(agreements).values(case_id=case, recipient=recipient, **values)
+            self._work.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["case_id", "recipient"], set_=values, where=agreements.c.given_at <= given_at
+                )
+            )
+
+    def _facts(self, form: VisitForm, case: UUID | None) -> VisitRecorded:
+        day = domain.paris_day(form.occurred_at)
+        charter = self._network.charter_in_force(form.site, day)
+        site = self._network.site(form.site)
+        assert site is not None
+        coded = form.model_dump(exclude={"needs", "person", "story", "agreement", "case"})
+        return VisitRecorded(
+            **coded,
+            case=case,
+            charter=charter.id if charter else None,
+            spie=charter is not None and concerns_spie((need.code for need in form.needs), form.publics),
+            department=department_of(form.commune) if form.commune else site.department,
+            needs=tuple(NeedFacts(**need.model_dump(exclude={"note", "override_reason"})) for need in form.needs),
+            agreed=form.agreement.recipients if form.agreement else (),
+            sensitive=form.agreement.sensitive if form.agreement else False,
+        )
+
+    def _answer(self, visit_id: UUID, case: UUID | None, reference: str | None, matches: int) -> VisitAnswer:
+        links = {"visit": f"{self._app.settings.url('intake')}/v1/visits/{visit_id}"}
+        if case:
+            links = {"case": f"{self._app.settings.url('reporting')}/v1/cases/{case}"}
+        return VisitAnswer(visit_id=visit_id, case=case, reference=reference, possible_matches=matches, links=links)
+
+    def _visits_known(self, forms: Sequence[VisitForm]) -> dict[tuple[str, UUID], dict[str, Any]]:
+        wanted = [(form.site, form.visit_id) for form in forms]
+        statement = (
+            select(visits.c.site, visits.c.visit_id, visits.c.fingerprint, visits.c.possible_matches, visits.c.case_id,
+                   cases.c.reference_sealed)
+            .outerjoin_from(visits, cases)
+            .where(tuple_(visits.c.site, visits.c.visit_id).in_(wanted))
+        )  # fmt: skip
+        known = {}
+        for row in self._work.execute(statement):
+            reference = self._work.key(row.case_id).open("reference", row.reference_sealed) if row.case_id else None
+            answer = self._answer(row.visit_id, row.case_id, reference, row.possible_matches)
+            known[row.site, row.visit_id] = {"fingerprint": row.fingerprint, "answer": answer}
+        return known
+
+    def _cases_known(self, wanted: Iterable[UUID]) -> dict[UUID, str]:
+        ids = list(wanted)
+        if not ids:
+            return {}
+        rows = self._work.execute(select(cases.c.id, cases.c.reference_sealed).where(cases.c.id.in_(ids)))
+        return {row.id: self._work.key(row.id).open("reference", row.reference_sealed) for row in rows.all()}
+
+    def _matches_of(self, wanted: Iterable[bytes]) -> dict[bytes, int]:
+        indexes = list(wanted)
+        if not indexes:
+            return {}
+        counted = select(cases.c.identity_index, func.count()).where(cases.c.identity_index.in_(indexes))
+        rows = self._work.execute(counted.group_by(cases.c.identity_index)).all()
+        return dict(map(tuple, rows))
+
+
+def _identity(app: App, form: VisitForm) -> bytes:
+    assert form.person is not None
+    person = form.person
+    return app.vault.index(
+        "identity", domain.normalised_identity(person.family_name, person.given_name, person.birth_date)
+    )
