@@ -1,0 +1,285 @@
+"""Whom a person should meet: the routing table applied to one visit.
+
+Pure functions over coded facts: no identity, no free text, no sex. The table itself is data (the network file); what
+is code here is how it is read: the first line whose conditions all hold, "then" as fallbacks, "and" as several
+referrals, and nobody who does not cover where the person lives.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from services.contracts.codes import (
+    SENSITIVE_NEEDS,
+    SENSITIVE_OBSTACLES,
+    SENSITIVE_PUBLICS,
+    AgeBand,
+    Category,
+    Need,
+    Obstacle,
+    Outcome,
+    Public,
+    Regime,
+    department_of,
+)
+
+EVERYWHERE = "all"
+NO_LINE = "no-line"
+_NO_LINE_REASON = "La table ne prévoit pas cette situation."
+_CHOICE_REASON = (
+    "Le partenaire choisi ne peut pas recevoir cette personne (territoire ou période) : à revoir au guichet."
+)
+_NOBODY_REASON = "Aucun partenaire ne peut recevoir cette demande pour ce lieu de résidence : à traiter au guichet."
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressedNeed:
+    """One need of a visit. `recipient` is the partner the agent chose instead of the first proposal."""
+
+    code: Need
+    outcome: Outcome = Outcome.TO_REFER
+    obstacles: frozenset[Obstacle] = frozenset()
+    recipient: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What the rules may look at. Communes are INSEE codes.
+
+    `charter_department` is the département of the site's charter in force on `day`; None where there is none.
+    """
+
+    day: date
+    site_commune: str
+    needs: tuple[ExpressedNeed, ...]
+    age_band: AgeBand
+    commune: str | None = None
+    publics: frozenset[Public] = frozenset()
+    france_travail_registered: bool | None = None
+    regime: Regime | None = None
+    charter_department: str | None = None
+
+    @property
+    def residence(self) -> str:
+        """The commune of residence; whoever did not say it is taken to live where the site is."""
+        return self.commune or self.site_commune
+
+    @property
+    def department(self) -> str:
+        """The département of residence (INSEE code)."""
+        return department_of(self.residence)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A kind of partner to try, if its own conditions hold."""
+
+    kind: str
+    ages: frozenset[AgeBand] = frozenset()
+    france_travail_registered: bool | None = None
+
+    def holds(self, visit: Visit) -> bool:
+        """Whether this kind is meant for such a visit. A registration that nobody stated is not a yes."""
+        return (not self.ages or visit.age_band in self.ages) and (
+            self.france_travail_registered is None or visit.france_travail_registered is self.france_travail_registered
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of the table; each field means what it means in the network file (see `services.network.Line`)."""
+
+    id: str
+    needs: frozenset[Need]
+    reason: str
+    recipients: tuple[tuple[Step, ...], ...] = ()
+    publics: frozenset[Public] = frozenset()
+    or_needs: frozenset[Need] = frozenset()
+    ages: frozenset[AgeBand] = frozenset()
+    obstacles: frozenset[Obstacle] | None = None
+    charter: bool = False
+    resident: bool = False
+    msa: str | None = None
+    urgent: bool = False
+
+    def holds(self, need: ExpressedNeed, visit: Visit) -> bool:
+        """Whether all conditions hold. No line may name the unknown age band, so an unknown age meets no ages."""
+        return (
+            need.code in self.needs
+            and (not self.publics or not self.publics.isdisjoint(visit.publics) or need.code in self.or_needs)
+            and (not self.ages or visit.age_band in self.ages)
+            and (self.obstacles is None or self.obstacles == need.obstacles)
+            and (not self.charter or visit.charter_department is not None)
+            and (not self.resident or visit.charter_department == visit.department)
+        )
+
+    def steps(self, visit: Visit) -> tuple[tuple[Step, ...], ...]:
+        """Give the kinds to try, one tuple for each referral."""
+        if self.msa and visit.regime is Regime.MSA:
+            return ((Step(self.msa),),)
+        return self.recipients
+
+
+@dataclass(frozen=True, slots=True)
+class Partner:
+    """`covers` holds communes, départements or `EVERYWHERE`; the basket's days are both included."""
+
+    id: str
+    kind: str
+    category: Category
+    covers: frozenset[str]
+    basket_from: date | None = None
+    basket_until: date | None = None
+
+    def in_basket(self, day: date) -> bool:
+        """Whether the partner may be addressed on that day."""
+        return (self.basket_from is None or self.basket_from <= day) and (
+            self.basket_until is None or day <= self.basket_until
+        )
+
+    def receives(self, visit: Visit) -> bool:
+        """Whether the partner covers the person and may be addressed on the visit's day."""
+        return self.in_basket(visit.day) and not self.covers.isdisjoint((visit.residence, visit.department, EVERYWHERE))
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """A version of the table with the partners it may name, indexed once so that a visit costs microseconds."""
+
+    version: str
+    lines: tuple[Line, ...]
+    partners: tuple[Partner, ...]
+    _lines: Mapping[Need, Sequence[Line]] = field(init=False, repr=False, compare=False)
+    _partners: Mapping[str, Partner] = field(init=False, repr=False, compare=False)
+    _places: Mapping[tuple[str, str], Sequence[Partner]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Build the indexes."""
+        lines = {need: tuple(line for line in self.lines if need in line.needs) for need in Need}
+        places: defaultdict[tuple[str, str], list[Partner]] = defaultdict(list)
+        for partner in self.partners:
+            for place in partner.covers:
+                places[partner.kind, place].append(partner)
+        object.__setattr__(self, "_lines", lines)
+        object.__setattr__(self, "_partners", {partner.id: partner for partner in self.partners})
+        object.__setattr__(self, "_places", dict(places))
+
+    def line(self, need: ExpressedNeed, visit: Visit) -> Line | None:
+        """Find the first line whose conditions all hold."""
+        return next((line for line in self._lines[need.code] if line.holds(need, visit)), None)
+
+    def find(self, kind: str, visit: Visit) -> Partner | None:
+        """Find the partner of that kind for the person: the narrowest territory wins, then the order of the file."""
+        for place in (visit.residence, visit.department, EVERYWHERE):
+            for partner in self._places.get((kind, place), ()):
+                if partner.in_basket(visit.day):
+                    return partner
+        return None
+
+    def chosen(self, partner_id: str, visit: Visit) -> Partner | None:
+        """Look the agent's choice up; None if unknown, too far, or outside its basket's days."""
+        partner = self._partners.get(partner_id)
+        return partner if partner is not None and partner.receives(visit) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A partner as addressed for one person: `department` is the person's."""
+
+    partner: str
+    category: Category
+    department: str
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One referral to open, first recipient first; the fields are those of the event's `Proposal`."""
+
+    need: Need
+    recipients: tuple[Recipient, ...]
+    rule: str
+    reason: str
+    desk_first: bool = False
+    unmet: bool = False
+    sensitive: bool = False
+    chosen: str | None = None
+
+
+def orient(visit: Visit, rulebook: Rulebook) -> tuple[Proposal, ...]:
+    """Propose whom to meet for each need that is to be referred, in the order of the needs.
+
+    A partner chosen by the agent that cannot receive the person leaves that need at the desk, with the reason. Whether
+    the visit may be referred at all (live, identified, agreed) is the caller's to know.
+    """
+    return tuple(
+        proposal
+        for need in visit.needs
+        if need.outcome is Outcome.TO_REFER
+        for proposal in _proposals(need, visit, rulebook)
+    )
+
+
+def _proposals(need: ExpressedNeed, visit: Visit, rulebook: Rulebook) -> Iterable[Proposal]:
+    line = rulebook.line(need, visit) or Line(NO_LINE, frozenset({need.code}), _NO_LINE_REASON, recipients=((),))
+    sensitive = _is_sensitive(need, line, visit)
+    chains = _chains(line, visit, rulebook)
+    picked = None
+    if need.recipient is not None and not line.urgent:
+        picked = rulebook.chosen(need.recipient, visit)
+        if picked is None:
+            yield Proposal(need.code, (), line.id, _CHOICE_REASON, desk_first=True, sensitive=sensitive)
+            return
+        chains = _with_first(picked, chains)
+    if not chains:
+        unmet = bool(line.recipients)
+        reason = f"{line.reason} {_NOBODY_REASON}" if unmet else line.reason
+        yield Proposal(need.code, (), line.id, reason, desk_first=True, unmet=unmet, sensitive=sensitive)
+    for chain in chains:
+        yield Proposal(
+            need.code,
+            tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
+            line.id,
+            line.reason,
+            sensitive=sensitive,
+            chosen=picked.id if picked is not None and chain[0] is picked else None,
+        )
+
+
+def _chains(line: Line, visit: Visit, rulebook: Rulebook) -> list[list[Partner]]:
+    """List the partners of each referral, without those who cannot receive the person.
+
+    A partner stands in one chain only: first where some chain begins with it, else as the earliest fallback.
+    """
+    by_first: dict[str, list[Partner]] = {}
+    for steps in line.steps(visit):
+        found = [rulebook.find(step.kind, visit) for step in steps if step.holds(visit)]
+        partners = [partner for partner in found if partner is not None]
+        if partners:
+            by_first.setdefault(partners[0].id, partners[:1]).extend(partners[1:])
+    placed = set(by_first)
+    chains = []
+    for first, *fallbacks in by_first.values():
+        chain = [first]
+        for partner in fallbacks:
+            if partner.id not in placed:
+                placed.add(partner.id)
+                chain.append(partner)
+        chains.append(chain)
+    return chains
+
+
+def _with_first(picked: Partner, chains: list[list[Partner]]) -> list[list[Partner]]:
+    """Let the agent's choice lead the chain it stands in, or the first one; the others stay behind as fallbacks."""
+    led = next((index for index, chain in enumerate(chains) if picked in chain), 0)
+    others = [partner for partner in chains[led] if partner is not picked] if chains else []
+    return [*chains[:led], [picked, *others], *chains[led + 1 :]]
+
+
+def _is_sensitive(need: ExpressedNeed, line: Line, visit: Visit) -> bool:
+    """Whether the referral alone would tell a health or disability fact (RGPD, art. 9)."""
+    return (
+        need.code in SENSITIVE_NEEDS
+        or not SENSITIVE_OBSTACLES.isdisjoint(need.obstacles)
+        or not (line.publics & SENSITIVE_PUBLICS).isdisjoint(visit.publics)
+    )

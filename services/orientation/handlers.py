@@ -1,0 +1,68 @@
+"""Proposing whom to meet, for a recorded visit or for one that an agent is still writing."""
+
+import json
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from services.chassis.app import Event, Work
+from services.chassis.errors import Rejected
+from services.contracts.codes import Mode, Outcome, concerns_spie, visit_class
+from services.contracts.intake import VisitRecorded
+from services.contracts.orientation import OrientationProposed
+from services.orientation.forms import SimulateForm, Simulation
+from services.orientation.rules import Rules
+from services.orientation.tables import orientations
+
+_PARIS = ZoneInfo("Europe/Paris")
+
+
+def propose(event: Event[VisitRecorded], work: Work, rules: Rules) -> None:
+    """One proposal per need to refer. A visit of the past, or with nothing to refer, needs none."""
+    visit = event.data
+    if visit.mode is Mode.HISTORY or all(need.outcome is not Outcome.TO_REFER for need in visit.needs):
+        return
+    proposals = rules.propose(rules.visit(visit, visit.needs, _day(visit.occurred_at)))
+    orientation = OrientationProposed(
+        orientation_id=work.ids.new(),
+        visit_id=visit.visit_id,
+        site=visit.site,
+        occurred_at=visit.occurred_at,
+        case=visit.case,
+        spie=visit.spie,
+        rules_version=rules.book.version,
+        proposals=proposals,
+        agreed=visit.agreed,
+        sensitive=visit.sensitive,
+    )
+    work.insert(
+        orientations,
+        id=orientation.orientation_id,
+        site=visit.site,
+        visit_id=visit.visit_id,
+        case_id=visit.case,
+        rules_version=orientation.rules_version,
+        proposals=json.dumps([one.model_dump(mode="json", exclude={"contact_sheet"}) for one in proposals]),
+        proposed_at=work.clock.now(),
+    )
+    work.emit(orientation)
+
+
+def simulate(form: SimulateForm, rules: Rules) -> Simulation:
+    """What the rules would propose; stores nothing. Raises Rejected (422) for an unknown site."""
+    if rules.network.site(form.site) is None:
+        detail = "Site absent des fichiers de réseau."
+        raise Rejected("invalid", detail, errors=[{"pointer": "/site", "detail": detail}])
+    day = _day(form.occurred_at)
+    needs = [need.code for need in form.needs]
+    charter = rules.network.charter_in_force(form.site, day)
+    return Simulation(
+        spie=charter is not None and concerns_spie(needs, form.publics),
+        class_=visit_class(needs),
+        rules_version=rules.book.version,
+        proposals=rules.propose(rules.visit(form, form.needs, day)),
+    )
+
+
+def _day(instant: datetime) -> date:
+    """The day as the counter lives it."""
+    return instant.astimezone(_PARIS).date()
