@@ -1,0 +1,192 @@
+"""Opening referrals, and taking partners' answers."""
+
+import json
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+import holidays
+from sqlalchemy import Row, select, update
+
+from services.chassis import outbox
+from services.chassis.app import App, Event, Work
+from services.chassis.errors import Rejected, not_found
+from services.chassis.tokens import Caller
+from services.contracts.codes import ReferralState
+from services.contracts.orientation import OrientationProposed, Proposal
+from services.contracts.referral import (
+    PartnerReferralSent,
+    ReferralAccepted,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralReceived,
+    ReferralSent,
+)
+from services.referral import domain, queries
+from services.referral.forms import AnswerForm, AnswerTaken
+from services.referral.tables import answers, changes, history, referrals
+
+_HOLIDAYS = holidays.country_holidays("FR")
+_SYSTEM = "relais"
+_MOVED = {
+    ReferralState.RECEIVED: ReferralReceived,
+    ReferralState.ACCEPTED: ReferralAccepted,
+    ReferralState.DECLINED: ReferralDeclined,
+    ReferralState.COMPLETED: ReferralCompleted,
+}
+
+
+def is_holiday(day: date) -> bool:
+    """A public holiday of metropolitan France."""
+    return day in _HOLIDAYS
+
+
+def open_referrals(event: Event[OrientationProposed], work: Work) -> None:
+    """One referral for each proposal of an identified person: sent if agreed to, else waiting for the agreement."""
+    case = event.data.case
+    if case is None:
+        return
+    outbox.commit_in_order(work.connection)
+    for place, proposal in enumerate(event.data.proposals):
+        if proposal.recipients and not proposal.desk_first:
+            _open(event.data, case, place, proposal, work)
+
+
+def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Proposal, work: Work) -> None:
+    now, referral_id, recipient = work.clock.now(), work.ids.new(), proposal.recipients[0]
+    state = domain.first_state(
+        recipient.partner,
+        recipient.category,
+        orientation.agreed,
+        reveals_health=proposal.sensitive,
+        sensitive_agreed=orientation.sensitive,
+    )
+    sent = state is ReferralState.SENT
+    due_at = domain.due_after(now, domain.RECEPTION_DAYS, is_holiday) if sent else None
+    work.insert(
+        referrals,
+        id=referral_id,
+        orientation_id=orientation.orientation_id,
+        proposal=place,
+        visit_id=orientation.visit_id,
+        case_id=case,
+        site=orientation.site,
+        need=proposal.need,
+        partner=recipient.partner,
+        category=recipient.category,
+        department=recipient.department,
+        fallbacks=json.dumps([other.model_dump(mode="json") for other in proposal.recipients[1:]]),
+        reason=proposal.reason,
+        state=state,
+        step=1,
+        due_at=due_at,
+        opened_at=now,
+        changed_at=now,
+    )
+    work.insert(history, referral_id=referral_id, step=1, state=state, by=_SYSTEM, reason=None, at=now)
+    if due_at is None:
+        return
+    shared: dict[str, Any] = {
+        "referral_id": referral_id,
+        "need": proposal.need,
+        "site": orientation.site,
+        "department": recipient.department,
+        "reason": proposal.reason,
+        "due_at": due_at,
+    }
+    work.emit(
+        ReferralSent(
+            **shared,
+            visit_id=orientation.visit_id,
+            case=case,
+            partner=recipient.partner,
+            category=recipient.category,
+            step=1,
+        )
+    )
+    links = queries.links_of(referral_id, work.settings)
+    work.emit(PartnerReferralSent(**shared, links=links), recipient=recipient.partner)
+
+
+def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, traceparent: str) -> tuple[AnswerTaken, bool]:
+    """Take a partner's answer; and whether it was there already.
+
+    Raises Rejected: 404 when the referral is not this partner's, 409 when its state does not allow this answer or
+    when the same answer_id came with other content.
+    """
+    with app.work(traceparent) as work:
+        referral = _addressed(referral_id, caller, work)
+        fingerprint = app.vault.index("answer", form.model_dump_json())
+        known = work.execute(
+            select(answers).where(answers.c.referral_id == referral_id, answers.c.answer_id == form.answer_id)
+        ).first()
+        if known:
+            if known.fingerprint != fingerprint:
+                raise Rejected("conflict", "Une autre réponse porte déjà cet answer_id.", status=409)
+            state = ReferralState(known.state)
+            return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=state, step=known.step), True
+        _guard(ReferralState(referral.state), form.state)
+        _move(referral, form, caller, work, fingerprint)
+    step = referral.step + 1
+    return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=form.state, step=step), False
+
+
+def _addressed(referral_id: UUID, caller: Caller, work: Work) -> Row[Any]:
+    """The referral, locked; 404 unless it was sent to this very partner."""
+    statement = select(referrals).where(referrals.c.id == referral_id, referrals.c.partner == caller.org)
+    row = work.execute(statement.with_for_update()).first()
+    if row is None or row.state not in domain.VISIBLE_TO_PARTNER:
+        raise not_found("Aucune orientation de ce numéro ne vous est adressée.")
+    return row
+
+
+def _guard(state: ReferralState, wanted: ReferralState) -> None:
+    if not domain.may_answer(state, wanted):
+        allowed = ", ".join(sorted(domain.ANSWERS[state])) or "aucune"
+        detail = f"L’orientation est à l’état « {state} » : « {wanted} » n’est pas possible (possibles : {allowed})."
+        raise Rejected("forbidden-transition", detail, status=409)
+
+
+def _move(referral: Row[Any], form: AnswerForm, caller: Caller, work: Work, fingerprint: bytes) -> None:
+    now, step = work.clock.now(), referral.step + 1
+    reason = form.reason or form.outcome
+    day = form.appointment.at.date() if form.appointment else None
+    outbox.commit_in_order(work.connection)
+    work.execute(
+        update(referrals)
+        .where(referrals.c.id == referral.id)
+        .values(state=form.state, step=step, due_at=None, changed_at=now, change=changes.next_value())
+    )
+    work.insert(history, referral_id=referral.id, step=step, state=form.state, by=caller.org, reason=reason, at=now)
+    work.insert(
+        answers,
+        referral_id=referral.id,
+        answer_id=form.answer_id,
+        fingerprint=fingerprint,
+        state=form.state,
+        step=step,
+        appointment_day=day,
+        story_sufficient=form.story_sufficient,
+        sealed=_sealed(form, referral, work),
+        at=now,
+    )
+    work.emit(
+        _MOVED[form.state](
+            referral_id=referral.id,
+            case=referral.case_id,
+            from_state=ReferralState(referral.state),
+            to_state=form.state,
+            reason=reason,
+            appointment_day=day,
+            step=step,
+        )
+    )
+
+
+def _sealed(form: AnswerForm, referral: Row[Any], work: Work) -> bytes | None:
+    """What the partner wrote freely, under the case's key."""
+    free = form.model_dump(mode="json", include={"note", "appointment"}, exclude_none=True)
+    if not free:
+        return None
+    text = json.dumps(free, ensure_ascii=False)
+    return work.key(referral.case_id).seal(f"answer/{referral.id}/{form.answer_id}", text)

@@ -1,0 +1,103 @@
+"""What may be read of referrals, by whom."""
+
+import base64
+import binascii
+import json
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from prometheus_client.metrics_core import Metric
+from sqlalchemy import Row, func, select
+
+from services.chassis import outbox
+from services.chassis.app import App
+from services.chassis.errors import Rejected
+from services.chassis.metrics import gauge
+from services.chassis.settings import Settings
+from services.chassis.tokens import Caller
+from services.contracts.codes import ReferralState
+from services.contracts.referral import Links
+from services.referral import domain
+from services.referral.forms import EventsPage, EventsQuery, ReferralsPage, ReferralsQuery, ReferralView
+from services.referral.tables import referrals
+
+
+def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> ReferralsPage:
+    """What is addressed to a partner, or was sent by a site. Raises Rejected (422) on a foreign `after`."""
+    is_partner = caller.role == "partner"
+    mine = (referrals.c.partner if is_partner else referrals.c.site) == caller.org
+    statement = select(referrals).where(mine, referrals.c.change > _position(query.after))
+    if is_partner:
+        statement = statement.where(referrals.c.state.in_(domain.VISIBLE_TO_PARTNER))
+    if query.status:
+        statement = statement.where(referrals.c.state == query.status)
+    with app.read() as connection:
+        rows = connection.execute(statement.order_by(referrals.c.change).limit(query.limit)).all()
+    views = [_view(row, app.settings, is_partner=is_partner) for row in rows]
+    return ReferralsPage(referrals=views, next=_cursor(rows[-1].change) if rows else query.after)
+
+
+def list_events(query: EventsQuery, caller: Caller, app: App) -> EventsPage:
+    """A partner's ledger. Raises Rejected (422) on a foreign `after`."""
+    with app.read() as connection:
+        rows = outbox.after(connection, _position(query.after), recipient=caller.org, limit=query.limit)
+    events = [json.loads(row.body) for row in rows]
+    return EventsPage(events=events, next=_cursor(rows[-1].position) if rows else query.after)
+
+
+def readings(app: App) -> Iterator[Metric]:
+    """How many referrals stand where, and how many are overdue, for the ops team."""
+    states = select(referrals.c.state, referrals.c.category, func.count()).group_by("state", "category")
+    late = (
+        select(referrals.c.partner, func.count())
+        .where(referrals.c.state == ReferralState.SENT, referrals.c.due_at < app.clock.now())
+        .group_by("partner")
+    )
+    with app.read() as connection:
+        standing = [((row[0], row[1]), row[2]) for row in connection.execute(states)]
+        overdue = [((row[0],), row[1]) for row in connection.execute(late)]
+    yield gauge("relais_referrals", "Referrals by state.", ("status", "category"), standing)
+    yield gauge("relais_referrals_overdue", "Sent and not received in time.", ("partner",), overdue)
+
+
+def links_of(referral_id: UUID, settings: Settings) -> Links:
+    """Where a partner goes from a referral."""
+    path = f"/v1/referrals/{referral_id}"
+    return Links(
+        story=f"{settings.url('intake')}{path}/story",
+        case=f"{settings.url('reporting')}{path}/case",
+        answers=f"{settings.url('referral')}{path}/answers",
+    )
+
+
+def _view(row: Row[Any], settings: Settings, *, is_partner: bool) -> ReferralView:
+    view = ReferralView(
+        referral_id=row.id,
+        need=row.need,
+        partner=row.partner,
+        category=row.category,
+        department=row.department,
+        site=row.site,
+        reason=row.reason,
+        state=ReferralState(row.state),
+        due_at=row.due_at,
+        changed_at=row.changed_at,
+    )
+    if is_partner:
+        return view.model_copy(update={"links": links_of(row.id, settings)})
+    return view.model_copy(update={"case": row.case_id, "visit_id": row.visit_id})
+
+
+def _cursor(position: int) -> str:
+    return base64.urlsafe_b64encode(str(position).encode()).decode().rstrip("=")
+
+
+def _position(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    try:
+        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (ValueError, binascii.Error):
+        detail = "Valeur attendue : le « next » d’une page précédente."
+        raise Rejected("invalid", detail, errors=[{"pointer": "/after", "detail": detail}]) from None

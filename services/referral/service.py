@@ -1,0 +1,55 @@
+"""Referral's whole outside."""
+
+from uuid import UUID
+
+from services.chassis.app import Event, Work
+from services.chassis.http import Answer, Request, http
+from services.chassis.provider import AppProvider
+from services.chassis.settings import Settings
+from services.chassis.subscription import subscribe
+from services.chassis.web import Web
+from services.contracts.orientation import OrientationProposed
+from services.network import load
+from services.referral import handlers, queries
+from services.referral.forms import (
+    AnswerForm,
+    AnswerTaken,
+    EventsPage,
+    EventsQuery,
+    ReferralsPage,
+    ReferralsQuery,
+)
+
+
+def partner_queues(settings: Settings) -> list[str]:
+    """The partners who subscribed by AMQP."""
+    return [partner.id for partner in load(settings.network).partners if partner.subscription == "amqp"]
+
+
+class ReferralService(Web):
+    """`OrientationProposed` in, referrals out to partners, their answers back in."""
+
+    name = "referral"
+    app = AppProvider(partners=partner_queues, readings=queries.readings, vault=True)
+
+    @subscribe(OrientationProposed)
+    def on_orientation_proposed(self, event: Event[OrientationProposed], work: Work) -> None:
+        """Open a referral for each proposal."""
+        handlers.open_referrals(event, work)
+
+    @http("GET", "/v1/referrals", roles=("partner", "site", "agent"), query=ReferralsQuery, answer=ReferralsPage)
+    def get_referrals(self, request: Request) -> Answer:
+        """Current states: addressed to the partner, or sent by the site."""
+        return Answer(queries.list_referrals(request.query(ReferralsQuery), request.caller, self.app))
+
+    @http("GET", "/v1/referrals/events", roles=("partner",), query=EventsQuery, answer=EventsPage)
+    def get_events(self, request: Request) -> Answer:
+        """The partner's own events, in commit order."""
+        return Answer(queries.list_events(request.query(EventsQuery), request.caller, self.app))
+
+    @http("POST", "/v1/referrals/<uuid:referral_id>/answers", roles=("partner",), form=AnswerForm, answer=AnswerTaken)
+    def post_answer(self, request: Request, referral_id: UUID) -> Answer:
+        """A partner's answer: 201; the same again 200; a forbidden transition 409."""
+        form = request.body(AnswerForm)
+        taken, again = handlers.answer(referral_id, form, request.caller, self.app, request.traceparent)
+        return Answer(taken, status=200 if again else 201)

@@ -1,0 +1,82 @@
+"""Referral's tables. A partner's note is sealed with the case's key."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    Uuid,
+)
+
+from services.contracts.codes import ReferralState
+
+metadata = MetaData()
+changes = Sequence("referral_changes", metadata=metadata)
+
+referrals = Table(
+    "referrals",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("orientation_id", Uuid, nullable=False),
+    Column("proposal", Integer, nullable=False),
+    Column("visit_id", Uuid, nullable=False),
+    Column("case_id", Uuid, nullable=False),
+    Column("site", Text, nullable=False),
+    Column("need", Text, nullable=False),
+    Column("partner", Text, nullable=False),
+    Column("category", Text, nullable=False),
+    Column("department", Text, nullable=False),
+    Column("fallbacks", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("due_at", DateTime(timezone=True)),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("change", BigInteger, nullable=False, server_default=changes.next_value()),
+    CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState)), name="known_state"),
+    Index("referrals_of_proposal", "orientation_id", "proposal", unique=True),
+    Index("referrals_of_partner", "partner", "change"),
+    Index("referrals_of_site", "site", "change"),
+    comment="change: number of the last transition, in commit order; what a reader pages by.",
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("referral_id", Uuid, ForeignKey("referrals.id"), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("reason", Text),
+    Column("at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("referral_id", "step"),
+    comment="Every state a referral was in: the only source for delays.",
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("referral_id", Uuid, ForeignKey("referrals.id"), nullable=False),
+    Column("answer_id", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("appointment_day", Date),
+    Column("story_sufficient", Boolean),
+    Column("sealed", LargeBinary),
+    Column("at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("referral_id", "answer_id"),
+    comment="sealed: note and appointment details, under the case's key.",
+)
