@@ -1,0 +1,160 @@
+"""What a client may ask, and the shapes of the answers."""
+
+from datetime import date, datetime
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from services.chassis.errors import Rejected
+from services.contracts.intake import Identifier
+from services.reporting.domain import By, last_twelve_months
+
+_MEDIA = {
+    "*/*": "json",
+    "application/*": "json",
+    "application/json": "json",
+    "text/*": "csv",
+    "text/csv": "csv",
+}
+
+
+class ActivityQuery(BaseModel):
+    """`?from=&to=&site=&by=&format=`: days of Paris, both included; the last twelve months unless told."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    first: date | None = Field(None, alias="from")
+    last: date | None = Field(None, alias="to")
+    site: Identifier | None = None
+    by: By | None = None
+    format: Literal["json", "csv", "xlsx", "pdf"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in values.items() if value != ""}
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.first and self.last and self.first > self.last:
+            reason = "« from » doit précéder « to »"
+            raise ValueError(reason)
+        return self
+
+    def period(self, today: date) -> tuple[date, date]:
+        """First and last day. Raises Rejected if `from` lies after today and `to` is left out."""
+        last = self.last or today
+        first = self.first or last_twelve_months(last)[0]
+        if first > last:
+            raise Rejected("invalid", "« from » est dans le futur\u00a0: indiquez aussi « to ».", status=422)
+        return first, last
+
+    def wanted(self, accept: str) -> Literal["json", "csv"]:
+        """The form of the answer: `format` first, then the Accept header. Raises Rejected (406)."""
+        if self.format == "json" or self.format == "csv":  # noqa: PLR1714 - mypy narrows this, not `in`
+            return self.format
+        if self.format is None:
+            for media in _by_preference(accept):
+                if media in _MEDIA:
+                    return "csv" if _MEDIA[media] == "csv" else "json"
+        raise Rejected("not-acceptable", "Ce rapport existe en JSON et en CSV, pas dans ce format.", status=406)
+
+
+def _by_preference(accept: str) -> list[str]:
+    ranges = []
+    for part in (accept or "*/*").lower().split(","):
+        media, *parameters = (piece.strip() for piece in part.split(";"))
+        quality = next((each[2:] for each in parameters if each.startswith("q=")), "1")
+        try:
+            ranges.append((float(quality), media))
+        except ValueError:
+            continue
+    return [media for quality, media in sorted(ranges, key=lambda each: -each[0]) if quality > 0]
+
+
+class Period(BaseModel):
+    """Both days included."""
+
+    model_config = ConfigDict(serialize_by_alias=True, validate_by_name=True, validate_by_alias=True)
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+
+
+class Filters(BaseModel):
+    """What was asked, and the sites that were counted for it."""
+
+    site: str | None
+    by: By | None
+    sites: list[str]
+
+
+class Visits(BaseModel):
+    """Visits, Hem's split of them (each visit is in exactly one class), SPIE visits, and needs told."""
+
+    visits: int = 0
+    emploi: int = 0
+    complementaire: int = 0
+    spie: int = 0
+    needs: int = 0
+
+
+class Row(Visits):
+    """One line of a breakdown; `key` is null where the fact is not known."""
+
+    key: str | None
+    label: str
+
+
+class Proposals(BaseModel):
+    """What the rules proposed: to a first recipient of a category, or an answer at the desk; `unmet` found nobody."""
+
+    total: int = 0
+    by_category: dict[str, int] = {}
+    desk_first: int = 0
+    unmet: int = 0
+    unmet_by_need: dict[str, int] = {}
+
+
+class Referrals(BaseModel):
+    """Referrals sent in the period, by category of partner, and where they stand now."""
+
+    sent: int = 0
+    by_category: dict[str, int] = {}
+    by_state: dict[str, int] = {}
+
+
+class Totals(Visits):
+    """Of the whole period. `by_outcome` counts needs."""
+
+    by_outcome: dict[str, int]
+    proposals: Proposals
+    referrals: Referrals
+
+
+class ActivityReport(BaseModel):
+    """Exact figures for steering: not for publication as they are. `rows` is null without `by`."""
+
+    period: Period
+    filters: Filters
+    totals: Totals
+    rows: list[Row] | None
+
+
+class TimelineEntry(BaseModel):
+    """One thing that happened: codes for programs, one French sentence for people."""
+
+    at: datetime
+    kind: str
+    site: str | None
+    label: str
+    codes: dict[str, Any]
+
+
+class CaseTimeline(BaseModel):
+    """A case as its sites may see it, oldest first."""
+
+    case: UUID
+    sites: list[str]
+    timeline: list[TimelineEntry]

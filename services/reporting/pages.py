@@ -1,0 +1,155 @@
+"""The public page and the CSV form of a report."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from services.contracts.codes import (
+    CATEGORY_LABELS,
+    NEED_LABELS,
+    REFERRAL_STATE_LABELS,
+    VISIT_CLASS_LABELS,
+    Category,
+    ReferralState,
+    VisitClass,
+)
+from services.reporting.domain import HIDDEN_UP_TO, OUTCOME_LABELS, Shown, french_day, publish, published_total
+from services.reporting.forms import ActivityReport, Proposals, Visits
+from services.reporting.queries import Overview
+
+_HERE = Path(__file__).parent
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+)
+CSS = (_HERE / "static" / "reporting.css").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a published table; `percent` is the length of its bar beside the longest one."""
+
+    label: str
+    cells: tuple[Shown, ...]
+    percent: int = 0
+
+
+@dataclass(frozen=True)
+class Board:
+    """A published table: the cells are rounded one by one, every total is made from the cells."""
+
+    columns: tuple[str, ...]
+    lines: list[Line]
+    total: Line | None
+
+
+def home(found: Overview) -> str:
+    """The first page: nothing but published counts goes into the template."""
+    return _TEMPLATES.get_template("home.html").render(
+        first=french_day(found.scope.first),
+        last=french_day(found.scope.last),
+        hidden_up_to=HIDDEN_UP_TO,
+        visits=_crossed(
+            [(row.label, (row.emploi, row.complementaire)) for row in found.sites],
+            # A soft hyphen, so that the table fits on a phone.
+            tuple(VISIT_CLASS_LABELS[each].replace("complém", "complé\u00adm") for each in VisitClass),
+        ),
+        # No total: a visit has several needs, and their sum would be no number of anything.
+        needs=_board(("Visites",), [(row.label, (publish(row.visits),)) for row in found.needs]),
+        proposals=_proposals(found.proposals),
+        referrals=_referrals(found.referrals),
+    )
+
+
+def _board(columns: tuple[str, ...], rows: Iterable[tuple[str, tuple[Shown, ...]]], total: Line | None = None) -> Board:
+    kept = [(label, cells) for label, cells in rows if any(cell.value for cell in cells)]
+    longest = max((cells[-1].value for _, cells in kept), default=0) or 1
+    lines = [Line(label, cells, max(1, 100 * cells[-1].value // longest)) for label, cells in kept]
+    return Board(columns, lines, total)
+
+
+def _crossed(rows: Sequence[tuple[str, tuple[int, ...]]], columns: tuple[str, ...]) -> Board:
+    """Counts by line and column, with totals both ways; a line's total is its last cell."""
+    cells = [(label, tuple(publish(count) for count in counts)) for label, counts in rows]
+    down = [published_total(line[column] for _, line in cells) for column in range(len(columns))]
+    everything = published_total(cell for _, line in cells for cell in line)
+    return _board(
+        (*columns, "Total"),
+        [(label, (*line, published_total(line))) for label, line in cells],
+        Line("Total", (*down, everything)) if len(cells) > 1 else None,
+    )
+
+
+def _proposals(found: Proposals) -> Board:
+    rows = [(CATEGORY_LABELS[each], publish(found.by_category.get(each, 0))) for each in Category]
+    rows += [("Réponse au guichet", publish(found.desk_first)), ("Aucun partenaire disponible", publish(found.unmet))]
+    total = Line("Total", (published_total(cell for _, cell in rows),))
+    return _board(("Propositions",), [(label, (cell,)) for label, cell in rows], total)
+
+
+def _referrals(found: dict[tuple[str, str], int]) -> Board:
+    """By category and state; states that no referral is in have no column."""
+    states = [each for each in ReferralState if any(found.get((category, each)) for category in Category)]
+    rows = [(CATEGORY_LABELS[each], tuple(found.get((each, state), 0) for state in states)) for each in Category]
+    return _crossed(
+        [(label, counts) for label, counts in rows if any(counts)],
+        tuple(REFERRAL_STATE_LABELS[state] for state in states),
+    )
+
+
+def to_csv(report: ActivityReport) -> str:
+    """With a breakdown, its rows; without, one line per figure: `figure,code,label,count`."""
+    text = StringIO()
+    sheet = csv.writer(text, lineterminator="\r\n")
+    if report.rows is None:
+        sheet.writerow(["figure", "code", "label", "count"])
+        sheet.writerows([*(_safe(cell) for cell in line[:3]), line[3]] for line in _figures(report))
+    else:
+        figures = list(Visits.model_fields)
+        sheet.writerow([report.filters.by or "key", "label", *figures])
+        for row in report.rows:
+            sheet.writerow([_safe(row.key or ""), _safe(row.label), *(getattr(row, figure) for figure in figures)])
+    return text.getvalue()
+
+
+def _figures(report: ActivityReport) -> list[tuple[str, str, str, int]]:
+    totals = report.totals
+    labels = {
+        "visits": "Visites",
+        "emploi": VISIT_CLASS_LABELS[VisitClass.EMPLOI],
+        "complementaire": VISIT_CLASS_LABELS[VisitClass.COMPLEMENTAIRE],
+        "spie": "Visites relevant du SPIE",
+        "needs": "Besoins exprimés",
+    }
+    lines = [(figure, "", label, int(getattr(totals, figure))) for figure, label in labels.items()]
+    for code, count in totals.by_outcome.items():
+        lines.append(("needs", code, f"Besoins\u00a0: {_label(OUTCOME_LABELS, code)}", count))
+    proposals, referrals = totals.proposals, totals.referrals
+    lines += [
+        ("proposals", "", "Propositions", proposals.total),
+        ("proposals", "desk_first", "Propositions\u00a0: réponse au guichet", proposals.desk_first),
+        ("proposals", "unmet", "Propositions\u00a0: aucun partenaire disponible", proposals.unmet),
+    ]
+    for code, count in proposals.by_category.items():
+        lines.append(("proposals", code, f"Propositions\u00a0: {_label(CATEGORY_LABELS, code)}", count))
+    for code, count in proposals.unmet_by_need.items():
+        lines.append(("unmet", code, f"Aucun partenaire\u00a0: {_label(NEED_LABELS, code)}", count))
+    lines.append(("referrals", "", "Orientations envoyées", referrals.sent))
+    for code, count in referrals.by_category.items():
+        lines.append(("referrals", code, f"Orientations\u00a0: {_label(CATEGORY_LABELS, code)}", count))
+    for code, count in referrals.by_state.items():
+        lines.append(("states", code, f"Orientations\u00a0: {_label(REFERRAL_STATE_LABELS, code)}", count))
+    return lines
+
+
+def _label(labels: Mapping[Any, str], code: str) -> str:
+    return labels.get(code, code)
+
+
+def _safe(cell: str) -> str:
+    """A quarter is what somebody typed: a spreadsheet must not take it for a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

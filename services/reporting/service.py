@@ -1,0 +1,99 @@
+"""Reporting's entrypoints, all of them."""
+
+from uuid import UUID
+
+from services.chassis.app import Event, Work
+from services.chassis.http import Answer, Request, http
+from services.chassis.provider import AppProvider, Provided
+from services.chassis.subscription import subscribe
+from services.chassis.web import Web
+from services.contracts.intake import VisitRecorded
+from services.contracts.orientation import OrientationProposed
+from services.contracts.referral import (
+    ReferralAccepted,
+    ReferralCompleted,
+    ReferralDeclined,
+    ReferralReceived,
+    ReferralSent,
+)
+from services.network import load
+from services.reporting import handlers, pages, queries
+from services.reporting.domain import last_twelve_months, paris_day
+from services.reporting.forms import ActivityQuery, ActivityReport, CaseTimeline
+
+
+class ReportingService(Web):
+    """Counts everything, tells each case's story in codes, and shows what may be shown."""
+
+    name = "reporting"
+    app = AppProvider()
+    network = Provided(lambda settings: load(settings.network))
+
+    @subscribe(VisitRecorded)
+    def on_visit_recorded(self, event: Event[VisitRecorded], work: Work) -> None:
+        """Count it."""
+        handlers.count_visit(event, work)
+
+    @subscribe(OrientationProposed)
+    def on_orientation_proposed(self, event: Event[OrientationProposed], work: Work) -> None:
+        """Count it."""
+        handlers.count_proposals(event, work)
+
+    @subscribe(ReferralSent)
+    def on_referral_sent(self, event: Event[ReferralSent], work: Work) -> None:
+        """Count it."""
+        handlers.count_referral(event, work)
+
+    @subscribe(ReferralReceived)
+    def on_referral_received(self, event: Event[ReferralReceived], work: Work) -> None:
+        """Follow it."""
+        handlers.move_referral(event, work)
+
+    @subscribe(ReferralAccepted)
+    def on_referral_accepted(self, event: Event[ReferralAccepted], work: Work) -> None:
+        """Follow it."""
+        handlers.move_referral(event, work)
+
+    @subscribe(ReferralDeclined)
+    def on_referral_declined(self, event: Event[ReferralDeclined], work: Work) -> None:
+        """Follow it."""
+        handlers.move_referral(event, work)
+
+    @subscribe(ReferralCompleted)
+    def on_referral_completed(self, event: Event[ReferralCompleted], work: Work) -> None:
+        """Follow it."""
+        handlers.move_referral(event, work)
+
+    @http("GET", "/v1/reports/activity", roles=("steering",), query=ActivityQuery, answer=ActivityReport)
+    def activity(self, request: Request) -> Answer:
+        """The exact activity of the caller's sites, as JSON or CSV."""
+        query = request.query(ActivityQuery)
+        form = query.wanted(request.accept)
+        sites = queries.sites_of(self.network, request.caller.org, query.site)
+        scope = queries.Scope(*query.period(paris_day(self.app.clock.now())), sites)
+        with self.app.read() as connection:
+            report = queries.activity(connection, scope, queries.names_of(self.network), site=query.site, by=query.by)
+        if form == "json":
+            return Answer(report)
+        headers = {"Content-Disposition": f'attachment; filename="activite-{scope.first}-{scope.last}.csv"'}
+        return Answer(pages.to_csv(report), content_type="text/csv; charset=utf-8", headers=headers)
+
+    @http("GET", "/v1/cases/<uuid:case>", roles=("agent",), answer=CaseTimeline)
+    def case(self, request: Request, case: UUID) -> Answer:
+        """A case's timeline, for an agent of a site that knows it."""
+        with self.app.read() as connection:
+            found = queries.case_timeline(connection, case, request.caller.org, queries.names_of(self.network))
+        return Answer(found)
+
+    @http("GET", "/")
+    def home(self, _request: Request) -> Answer:
+        """The public page of the last twelve months: rounded counts only."""
+        scope = queries.Scope(*last_twelve_months(paris_day(self.app.clock.now())))
+        with self.app.read() as connection:
+            found = queries.overview(connection, scope, queries.names_of(self.network))
+        return Answer.html(pages.home(found))
+
+    @http("GET", "/assets/reporting.css")
+    def stylesheet(self, _request: Request) -> Answer:
+        """The page's only asset: a file of our own, so that the page needs no inline style."""
+        return Answer(pages.CSS, content_type="text/css; charset=utf-8", headers={"Cache-Control": "max-age=3600"})

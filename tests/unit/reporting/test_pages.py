@@ -1,0 +1,186 @@
+"""The public page and the CSV: no exact figure on the one, every figure in the other."""
+
+import csv
+import re
+from datetime import date
+from html.parser import HTMLParser
+from io import StringIO
+
+import pytest
+
+from services.chassis.errors import Rejected
+from services.reporting import pages
+from services.reporting.domain import By
+from services.reporting.forms import (
+    ActivityQuery,
+    ActivityReport,
+    Filters,
+    Period,
+    Proposals,
+    Referrals,
+    Row,
+    Totals,
+)
+from services.reporting.queries import Overview, Scope
+
+PERIOD = Scope(date(2025, 11, 23), date(2026, 11, 22))
+
+
+def row(key: str | None, label: str, emploi: int, complementaire: int) -> Row:
+    """One row of a breakdown."""
+    return Row(key=key, label=label, visits=emploi + complementaire, emploi=emploi, complementaire=complementaire)
+
+
+def full() -> Overview:
+    """A year of two sites."""
+    return Overview(
+        scope=PERIOD,
+        sites=[row("hem", "France services Hem", 7623, 866), row("fs-roye", "Roye <b>", 7, 13)],
+        needs=[row("logement", "Se loger", 3, 20)],
+        proposals=Proposals(total=17, by_category={"operator": 12}, desk_first=4, unmet=1),
+        referrals={("operator", "sent"): 23, ("operator", "completed"): 2},
+    )
+
+
+def cells(page: str) -> list[str]:
+    """The text of every cell and header of the tables."""
+    found: list[str] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, _attrs: object) -> None:
+            if tag in {"td", "th"}:
+                found.append("")
+
+        def handle_data(self, data: str) -> None:
+            if found:
+                found[-1] += data.strip()
+
+    Reader().feed(page)
+    return found
+
+
+def test_the_page_shows_rounded_counts_only() -> None:
+    """8,489 visits at Hem are about 8,490; 7 are « 10 ou moins »; no exact count is anywhere in the page."""
+    page = pages.home(full())
+    shown = cells(page)
+    assert {"7\u202f620", "870", "8\u202f490", "10 ou moins"} <= set(shown)
+    text = re.sub(r"<[^>]+>", " ", page)
+    assert not re.search(r"\b(7623|866|8489|23|13|17|12)\b(?! novembre)", text)
+
+
+def test_the_page_escapes_and_brings_nothing_from_elsewhere() -> None:
+    """Names are text; there is no script, no inline style, and no address but our own."""
+    page = pages.home(full())
+    assert "Roye &lt;b&gt;" in page
+    assert not re.search(r"<script|style=|<style|\son\w+=|(?:src|href)=\"(?:https?:)?//", page)
+
+
+def test_the_page_can_be_read_without_eyes() -> None:
+    """Language, landmarks, a skip link whose target exists, and captions and scopes for every table."""
+    page = pages.home(full())
+    assert '<html lang="fr">' in page
+    for landmark in ("<header>", "<nav aria-label=", '<main id="contenu"', "<footer>", 'href="#contenu"'):
+        assert landmark in page
+    assert page.count("<table>") == page.count("<caption") == 4
+    assert not re.search(r"<th(?![^>]*scope=)[ >]", page)
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="#|aria-labelledby=")([^"]+)"', page)) <= set(ids)
+
+
+def test_an_empty_page_says_how_to_begin() -> None:
+    """No visits yet: no table, but the three ways to send a first one."""
+    page = pages.home(Overview(scope=PERIOD, sites=[], needs=[], proposals=Proposals(), referrals={}))
+    assert "<table>" not in page
+    assert "relais visits send" in page
+    assert "/v1/visits" in page
+    assert "None" not in page
+
+
+def report(rows: list[Row] | None, by: By | None = None) -> ActivityReport:
+    """A report of Hem."""
+    return ActivityReport(
+        period=Period(first=PERIOD.first, last=PERIOD.last),
+        filters=Filters(site="hem", by=by, sites=["hem"]),
+        totals=Totals(
+            visits=8489,
+            emploi=7623,
+            complementaire=866,
+            by_outcome={"resolved": 8000},
+            proposals=Proposals(total=3, by_category={"operator": 2}, unmet=1, unmet_by_need={"logement": 1}),
+            referrals=Referrals(sent=2, by_category={"operator": 2}, by_state={"sent": 2}),
+        ),
+        rows=rows,
+    )
+
+
+def test_csv_without_breakdown_has_one_line_per_figure() -> None:
+    """Hem's split is in it exactly."""
+    lines = list(csv.DictReader(StringIO(pages.to_csv(report(None)))))
+    figures = {(line["figure"], line["code"]): int(line["count"]) for line in lines}
+    assert figures["visits", ""] == 8489
+    assert (figures["emploi", ""], figures["complementaire", ""]) == (7623, 866)
+    assert figures["referrals", "operator"] == 2
+    assert figures["unmet", "logement"] == 1
+
+
+def test_csv_with_breakdown_has_one_line_per_row() -> None:
+    """A quarter that reads like a formula is defused: somebody typed it."""
+    rows = [row("=1+1", "=1+1", 1, 0), row(None, "Non renseigné", 2, 3)]
+    lines = list(csv.DictReader(StringIO(pages.to_csv(report(rows, By.QUARTER)))))
+    assert [(line["quarter"], line["emploi"], line["visits"]) for line in lines] == [
+        ("'=1+1", "1", "1"),
+        ("", "2", "5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "form"),
+    [
+        ({}, "", "json"),
+        ({}, "*/*", "json"),
+        ({}, "text/csv", "csv"),
+        ({}, "application/pdf, text/csv;q=0.5", "csv"),
+        ({}, "text/csv;q=0.1, application/json", "json"),
+        ({}, "text/html, application/xhtml+xml, */*;q=0.8", "json"),
+        ({"format": "csv"}, "application/json", "csv"),
+        ({"format": ""}, "application/json", "json"),
+    ],
+)
+def test_the_form_of_the_answer(query: dict[str, str], accept: str, form: str) -> None:
+    """`format` wins over Accept; nothing said is JSON."""
+    assert ActivityQuery.model_validate(query).wanted(accept) == form
+
+
+@pytest.mark.parametrize(
+    ("query", "accept"),
+    [({"format": "xlsx"}, "*/*"), ({"format": "pdf"}, "*/*"), ({}, "application/pdf"), ({}, "application/json;q=0")],
+)
+def test_other_forms_are_refused_with_what_there_is(query: dict[str, str], accept: str) -> None:
+    """406, saying that JSON and CSV exist."""
+    with pytest.raises(Rejected) as refused:
+        ActivityQuery.model_validate(query).wanted(accept)
+    assert refused.value.status == 406
+    assert "JSON et en CSV" in refused.value.detail
+
+
+def test_periods() -> None:
+    """Blank parameters are absent ones; the end may be left out, and so may both."""
+    today = date(2026, 11, 22)
+    assert ActivityQuery.model_validate({"from": "", "to": "", "site": "", "by": ""}).period(today) == (
+        date(2025, 11, 23),
+        today,
+    )
+    assert ActivityQuery.model_validate({"from": "2026-01-01"}).period(today) == (date(2026, 1, 1), today)
+    assert ActivityQuery.model_validate({"to": "2023-12-31"}).period(today) == (date(2023, 1, 1), date(2023, 12, 31))
+    with pytest.raises(Rejected):
+        ActivityQuery.model_validate({"from": "2027-01-01"}).period(today)
+
+
+@pytest.mark.parametrize(
+    "query", [{"from": "2026-02-01", "to": "2026-01-01"}, {"by": "mood"}, {"form": "csv"}, {"from": "hier"}]
+)
+def test_wrong_questions_are_refused(query: dict[str, str]) -> None:
+    """Ends in the wrong order, an unknown dimension, an unknown parameter, no date."""
+    with pytest.raises(ValueError, match="validation error"):
+        ActivityQuery.model_validate(query)
