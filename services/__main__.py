@@ -1,0 +1,87 @@
+"""The `relais` command: gathers each service's own commands."""
+
+# Must come first: everything imported after it finds a cooperative standard library.
+from services.chassis import green  # noqa: F401, I001
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import httpx
+import typer
+
+from services.chassis import commands, runner
+from services.chassis.postgres import PostgresError
+from services.chassis.settings import Settings
+from services.chassis.tokens import TokenError
+from services.chassis.vault import VaultError
+from services.demonstration import demonstrate
+from services.intake import commands as intake
+from services.network import NetworkError, load
+from services.reporting import commands as reporting
+
+app = typer.Typer(
+    help="Relais : une situation dite une seule fois, orientée, suivie jusqu’au bout.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(commands.app)
+app.add_typer(commands.dead_letters, name="dead-letters")
+app.add_typer(intake.app, name="visits")
+app.add_typer(reporting.app, name="report")
+
+
+def service_class(name: str) -> type:
+    """The nameko class of a service, imported only when it is to run."""
+    module = importlib.import_module(f"services.{name}.service")
+    found: type = getattr(module, f"{name.capitalize()}Service")
+    return found
+
+
+@app.command()
+def run(
+    service: commands.ServiceOption = None,
+    *,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Send the sample visits of the demo networks, print what became of them.")
+    ] = False,
+) -> None:
+    """Serve until SIGTERM or Ctrl-C; without RELAIS_AMQP_URL and RELAIS_DATABASE_URL_* on embedded defaults."""
+    settings = commands.settings()
+    names = commands.chosen(service)
+    try:
+        load(settings.network)
+    except NetworkError as error:
+        raise commands.fail("\n".join(error.problems), 2) from None
+    typer.echo("Relais démarre…")
+    try:
+        runner.run(
+            settings, {name: service_class(name) for name in names}, typer.echo, _after_start(settings, samples=samples)
+        )
+    except runner.CannotRun as error:
+        raise commands.fail(str(error), 2) from None
+    except (PostgresError, TokenError, VaultError) as error:
+        raise commands.fail(str(error)) from None
+
+
+def _after_start(settings: Settings, *, samples: bool) -> Callable[[], None]:
+    def ready() -> None:
+        if samples:
+            try:
+                demonstrate(settings)
+            except httpx.HTTPError as error:
+                typer.echo(f"Les visites d’exemple n’ont pas toutes été envoyées : {error}", err=True)
+            typer.echo(f"À regarder dans un navigateur : {settings.url('reporting')}/")
+        typer.echo("Prêt. Ctrl-C pour arrêter.")
+
+    return ready
+
+
+def main() -> None:
+    """Entry point."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()
