@@ -1,0 +1,92 @@
+"""Servers for the tests: real ones, private, thrown away; there is no double for the broker or the database.
+
+This process is not monkey-patched: services under test run as processes of their own. A test that needs nameko
+inside its own process says so in its folder's conftest.
+"""
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from services.chassis.postgres import EmbeddedPostgres
+from tests.support.rabbit import Rabbit
+
+SERVICES = ("intake", "orientation", "referral", "reporting")
+
+
+@pytest.fixture
+def state_folder() -> Iterator[Path]:
+    """Lend a folder with a short path that others may enter: PostgreSQL drops root, and pytest's own is private."""
+    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """Start the one PostgreSQL of this test run; tests share it, each with databases of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    yield server
+    server.stop("immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def databases(postgres: EmbeddedPostgres) -> Callable[[], dict[str, str]]:
+    """Return a factory: each call makes four empty databases, each with its own role, as service -> URL."""
+    numbers = itertools.count(1)
+
+    def create() -> dict[str, str]:
+        number = next(numbers)
+        names = {service: f"{service}_{number}" for service in SERVICES}
+        for name in names.values():
+            postgres.ensure(name, name)
+        return {service: postgres.url(name, name) for service, name in names.items()}
+
+    return create
+
+
+@pytest.fixture(scope="session")
+def rabbit() -> Iterator[Rabbit]:
+    """Start the one private RabbitMQ node of this test run. Whoever kills or freezes it starts or thaws it again."""
+    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
+    node = Rabbit(folder)
+    node.start()
+    yield node
+    node.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def vhosts(rabbit: Rabbit) -> Callable[[], str]:
+    """Return a factory: each call makes an empty vhost and gives its name."""
+    numbers = itertools.count(1)
+
+    def create() -> str:
+        return rabbit.add_vhost(f"test-{next(numbers)}")
+
+    return create
+
+
+@pytest.fixture
+def amqp_url(request: pytest.FixtureRequest) -> str:
+    """Give a broker: AMQP_URL when set, else a fresh vhost of the private node.
+
+    The vhost in AMQP_URL must be a throwaway one: tests declare and purge in it, and their queues stay. Tests that
+    kill, freeze or inspect the broker ask for `rabbit` and get the private node in any case.
+    """
+    given = os.environ.get("AMQP_URL")
+    if given:
+        return given
+    rabbit: Rabbit = request.getfixturevalue("rabbit")
+    create: Callable[[], str] = request.getfixturevalue("vhosts")
+    return rabbit.url(create())

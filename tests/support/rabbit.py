@@ -1,0 +1,248 @@
+"""A throwaway RabbitMQ node, private to one test run: loopback only, random ports, its own epmd, data and cookie."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+START_SECONDS = 90.0
+STOP_SECONDS = 30.0
+
+
+class RabbitError(Exception):
+    """The private broker does not do what a test needs of it."""
+
+
+class Rabbit:
+    """One node. `start`, `stop`, `kill`, `freeze` and `thaw` may be repeated; ports and data stay; `close` ends it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.user = "admin"
+        self.password = secrets.token_urlsafe(12)
+        self.port, self.http_port, dist_port, self._epmd_port = _free_ports(4)
+        self._name = f"relais-{self.port}@localhost"
+        self._node: subprocess.Popen[bytes] | None = None
+        self._epmd: subprocess.Popen[bytes] | None = None
+        self._api = httpx.Client(
+            base_url=f"http://127.0.0.1:{self.http_port}/api",
+            auth=(self.user, self.password),
+            timeout=10,
+            trust_env=False,
+        )
+        self._prepare(dist_port)
+
+    def _prepare(self, dist_port: int) -> None:
+        (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
+        (self.folder / "rabbitmq.conf").write_text(
+            f"listeners.tcp.default = 127.0.0.1:{self.port}\n"
+            "management.tcp.ip = 127.0.0.1\n"
+            f"management.tcp.port = {self.http_port}\n"
+            f"default_user = {self.user}\n"
+            f"default_pass = {self.password}\n"
+            "collect_statistics_interval = 200\n"
+            "disk_free_limit.absolute = 50MB\n"
+        )
+        cookie = self.folder / ".erlang.cookie"
+        cookie.write_text(secrets.token_hex(16))
+        cookie.chmod(0o400)
+        self._environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "ERL_EPMD_PORT": str(self._epmd_port),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": self._name,
+            "RABBITMQ_DIST_PORT": str(dist_port),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(self.folder / "generated"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.folder / "log"),
+            "RABBITMQ_PID_FILE": str(self.folder / "pid"),
+            "RABBITMQ_ALLOW_INPUT": "true",  # the Erlang VM replaces the start script: our child is the node itself
+        }
+
+    # -- life and death
+
+    def start(self) -> None:
+        """Start the node and wait until it takes connections."""
+        if self._node is not None:
+            return
+        if self._epmd is None:
+            self._epmd = self._spawn([_program("epmd"), "-port", str(self._epmd_port), "-address", "127.0.0.1"])
+            self._wait("epmd", lambda: _listens(self._epmd_port))
+        self._node = self._spawn([_program("rabbitmq-server"), "-noinput"])
+        self._wait("RabbitMQ", self._ready)
+
+    def stop(self) -> None:
+        """End the node in an orderly way."""
+        if self._node is not None:
+            self._node.send_signal(signal.SIGCONT)
+            self._node.terminate()
+            self._node.wait(STOP_SECONDS)
+            self._node = None
+
+    def kill(self) -> None:
+        """End the node as a power cut would."""
+        if self._node is not None:
+            self._node.kill()
+            self._node.wait()
+            self._node = None
+
+    def freeze(self) -> None:
+        """Stop the node in its tracks: connections stay open and nothing answers."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let a frozen node go on."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def close(self) -> None:
+        """End the node and its port mapper for good."""
+        self.kill()
+        self._api.close()
+        if self._epmd is not None:
+            self._epmd.kill()
+            self._epmd.wait()
+            self._epmd = None
+
+    # -- what is in it
+
+    def url(self, vhost: str = "/", user: str | None = None, password: str | None = None) -> str:
+        """Where a client connects; as the administrator unless told otherwise."""
+        who = f"{quote(user or self.user, safe='')}:{quote(password or self.password, safe='')}"
+        return f"amqp://{who}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+
+    def add_vhost(self, vhost: str) -> str:
+        """Create a vhost, empty, open to the administrator."""
+        self.api("PUT", f"/vhosts/{_path(vhost)}")
+        self.permit(self.user, vhost)
+        return vhost
+
+    def delete_vhost(self, vhost: str) -> None:
+        """Delete a vhost with all that is in it."""
+        self.api("DELETE", f"/vhosts/{_path(vhost)}")
+
+    def add_user(self, user: str, password: str, tags: str = "") -> None:
+        """Create an account, or give it a new password."""
+        self.api("PUT", f"/users/{_path(user)}", {"password": password, "tags": tags})
+
+    def delete_user(self, user: str) -> None:
+        """Delete an account."""
+        self.api("DELETE", f"/users/{_path(user)}")
+
+    def permit(self, user: str, vhost: str, *, configure: str = ".*", write: str = ".*", read: str = ".*") -> None:
+        """Set an account's permissions in a vhost."""
+        rights = {"configure": configure, "write": write, "read": read}
+        self.api("PUT", f"/permissions/{_path(vhost)}/{_path(user)}", rights)
+
+    def load(self, definitions: dict[str, Any]) -> None:
+        """Import a definitions file's content."""
+        self.api("POST", "/definitions", definitions)
+
+    def queues(self, vhost: str) -> dict[str, dict[str, Any]]:
+        """List the queues of a vhost by name, as the management API describes them (numbers lag by some 0.2 s)."""
+        return {queue["name"]: queue for queue in self.api("GET", f"/queues/{_path(vhost)}")}
+
+    def depth(self, vhost: str, queue: str) -> int:
+        """Count a queue's messages, ready and unacknowledged."""
+        return int(self.api("GET", f"/queues/{_path(vhost)}/{_path(queue)}").get("messages", 0))
+
+    def drain(self, vhost: str, queue: str, count: int = 10_000) -> list[dict[str, Any]]:
+        """Take messages out of a queue: each with `payload`, `properties`, `routing_key`, `redelivered`."""
+        wish = {"count": count, "ackmode": "ack_requeue_false", "encoding": "auto"}
+        messages: list[dict[str, Any]] = self.api("POST", f"/queues/{_path(vhost)}/{_path(queue)}/get", wish)
+        return messages
+
+    def close_connections(self, vhost: str | None = None) -> None:
+        """Break the clients' connections, as an operator would."""
+        for connection in self.api("GET", "/connections"):
+            if vhost in (None, connection["vhost"]):
+                self.api("DELETE", f"/connections/{_path(connection['name'])}")
+
+    def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - whatever JSON it answers
+        """Call the management API; anything but success is an error."""
+        answer = self._api.request(method, path, json=body)
+        if answer.is_error:
+            raise RabbitError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+    # -- inside
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._node is None:
+            raise RabbitError("the private RabbitMQ is not running")
+        return self._node
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        with (self.folder / "out.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=self._environment,
+                start_new_session=True,
+            )
+
+    def _ready(self) -> bool:
+        if self._running().poll() is not None:
+            tail = (self.folder / "out.log").read_text(errors="replace").splitlines()[-25:]
+            self._node = None
+            raise RabbitError("\n".join(["RabbitMQ does not start", *tail]))
+        with suppress(httpx.HTTPError):
+            return _listens(self.port) and self._api.get("/overview").is_success
+        return False
+
+    def _wait(self, what: str, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not condition():
+            if time.monotonic() > deadline:
+                raise RabbitError(f"{what} is not ready after {START_SECONDS:.0f} s")
+            time.sleep(0.05)
+
+
+def _path(name: str) -> str:
+    return quote(name, safe="")
+
+
+def _program(name: str) -> str:
+    """Find a program; Debian's rabbitmq-server on the PATH is for its service only, the real one is beside its code."""
+    places = [
+        *Path("/usr/lib/rabbitmq/lib").glob(f"rabbitmq_server-*/sbin/{name}"),
+        *Path("/usr/lib/erlang").glob(f"erts-*/bin/{name}"),
+    ]
+    found = str(places[-1]) if places else shutil.which(name)
+    if found is None:
+        raise RabbitError(f"no {name} here: run tests/support/install.sh as root, or install RabbitMQ yourself")
+    return found
+
+
+def _free_ports(count: int) -> list[int]:
+    """Find ports that nobody listens on just now."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
