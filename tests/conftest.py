@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from services.chassis.postgres import EmbeddedPostgres
+from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
 SERVICES = ("intake", "orientation", "referral", "reporting")
@@ -90,3 +91,30 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
     rabbit: Rabbit = request.getfixturevalue("rabbit")
     create: Callable[[], str] = request.getfixturevalue("vhosts")
     return rabbit.url(create())
+
+
+@pytest.fixture(scope="session")
+def houses(
+    rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], dict[str, str]]
+) -> Iterator[Callable[..., House]]:
+    """Return a factory: each call makes a house (not yet started) with a vhost and databases of its own."""
+    made: list[tuple[House, Path]] = []
+
+    def create(**environment: str) -> House:
+        folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
+        house = House(folder, rabbit.url(vhosts()), databases(), **environment)
+        made.append((house, folder))
+        return house
+
+    yield create
+    for house, folder in made:
+        house.close()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def house(houses: Callable[..., House]) -> House:
+    """The running house that most tests share: leave it running, and expect others' visits in it."""
+    shared = houses()
+    shared.start()
+    return shared
