@@ -43,8 +43,6 @@ lock: dev ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrade tak
 
 up: install ## the production shape with docker compose, on ports 8001 to 8004 and 5672 of 127.0.0.1
 	$(BIN)/relais secrets deploy/secrets
-	@# containers read these as users of their own; on this machine the folder keeps everyone else out
-	@chmod 700 deploy/secrets && cd deploy/secrets && chmod 644 jwks.json master-key postgres-* rabbitmq-definitions.json
 	docker compose up -d --build --wait
 
 down: ## stop it and remove its containers and networks; keeps its data and secrets

@@ -14,6 +14,11 @@ from services.chassis.vault import new_master_key, write_private
 from services.contracts.topology import SERVICES
 
 
+# Read by the compose client and by `relais token`, never mounted.
+_OURS = ("env-", "signing-key")
+_KEEPS_FREE_TEXT = ("intake", "referral")
+
+
 def make(folder: Path, definitions: Path) -> list[str]:
     """Write what is missing in `folder` and leave what is there; the names written.
 
@@ -32,17 +37,21 @@ def make(folder: Path, definitions: Path) -> list[str]:
     write_private(folder / "rabbitmq-definitions.json", Template(definitions.read_text()).substitute(hashes))
     for service in SERVICES:
         write_private(folder / f"env-{service}", _environment(folder, service))
+    for path in folder.iterdir():
+        # Containers read these as users of their own; on this machine the folder keeps everyone else out.
+        path.chmod(0o600 if path.name.startswith(_OURS) else 0o644)
     return sorted({path.name for path in folder.iterdir()} - before)
 
 
 def _environment(folder: Path, service: str) -> str:
     broker, database = _read(folder / f"rabbitmq-{service}"), _read(folder / f"postgres-{service}")
-    return "\n".join(
-        (
-            f"RELAIS_AMQP_URL=amqp://{service}:{broker}@rabbitmq:5672/relais",
-            f"RELAIS_DATABASE_URL_{service.upper()}=postgresql://relais_{service}:{database}@postgres:5432/relais_{service}",
-        )
-    )
+    lines = [
+        f"RELAIS_AMQP_URL=amqp://{service}:{broker}@rabbitmq:5672/relais",
+        f"RELAIS_DATABASE_URL_{service.upper()}=postgresql://relais_{service}:{database}@postgres:5432/relais_{service}",
+    ]
+    if service in _KEEPS_FREE_TEXT:
+        lines.append("RELAIS_MASTER_KEY_FILE=/run/secrets/master-key")
+    return "\n".join(lines)
 
 
 def _read(path: Path) -> str:
