@@ -20,7 +20,6 @@ from services.contracts.codes import (
     SENSITIVE_PUBLICS,
     AgeBand,
     Category,
-    Channel,
     Mode,
     Need,
     Obstacle,
@@ -28,6 +27,7 @@ from services.contracts.codes import (
     Public,
     Sex,
 )
+from services.intake.samples import words
 
 T = TypeVar("T")
 HISTORY_VISITS, LIVE_VISITS = 240, 160
@@ -36,82 +36,6 @@ LIVE_DAYS, YEAR_DAYS = 6, 365
 
 _PARIS = ZoneInfo("Europe/Paris")
 _NAMESPACE = UUID("5d0f6c1e-3c2b-5f0a-9d57-0b6b1f0e7a11")
-# Fixed public holidays, (month, day): closed. Easter's are left open; nobody will count the demo's eggs.
-_HOLIDAYS = frozenset({(1, 1), (5, 1), (5, 8), (7, 14), (8, 15), (11, 1), (11, 11), (12, 25)})
-
-# Hem counted 7,623 visits about employment among 8,489 in 2023.
-_HEM_EMPLOYMENT = 7623 / 8489
-# fmt: off
-_EMPLOYMENT_MIX: dict[Need, int] = {
-    Need.CHERCHER_UN_EMPLOI: 50, Need.ACCOMPAGNEMENT_EMPLOI_FORMATION: 25, Need.JEUNE_SANS_EMPLOI_NI_FORMATION: 12,
-    Need.FREINS_MULTIPLES: 8, Need.HANDICAP_ET_EMPLOI: 5,
-}
-_OTHER_MIX: dict[Need, int] = {
-    Need.PERMIS_OU_CARTE_IDENTITE: 16, Need.DEMANDER_UNE_AIDE: 16, Need.DECLARER_REVENUS: 14,
-    Need.REMBOURSER_SOINS: 11, Need.PREPARER_RETRAITE: 8, Need.LOGEMENT: 7, Need.NUMERIQUE: 6,
-    Need.LITIGE_OU_CONFLIT: 4, Need.ENDETTEMENT: 4, Need.ATTENDRE_UN_ENFANT: 3, Need.DROITS_HANDICAP: 3,
-    Need.CHEQUE_ENERGIE: 3, Need.COURRIER_ET_BANQUE: 3, Need.ACCES_AUX_DROITS: 2, Need.RENOVATION_LOGEMENT: 2,
-    Need.AIDE_AUX_VICTIMES: 1, Need.HEBERGEMENT_URGENCE: 1, Need.AUTRE: 1,
-}
-_OPERATORS: dict[Need, str] = {
-    Need.DECLARER_REVENUS: "dgfip", Need.PERMIS_OU_CARTE_IDENTITE: "france-titres", Need.DEMANDER_UNE_AIDE: "cnaf",
-    Need.CHERCHER_UN_EMPLOI: "france-travail", Need.ACCOMPAGNEMENT_EMPLOI_FORMATION: "france-travail",
-    Need.REMBOURSER_SOINS: "cpam", Need.PREPARER_RETRAITE: "carsat", Need.LITIGE_OU_CONFLIT: "point-justice",
-    Need.ACCES_AUX_DROITS: "point-justice", Need.ATTENDRE_UN_ENFANT: "cpam", Need.RENOVATION_LOGEMENT: "france-renov",
-    Need.CHEQUE_ENERGIE: "cheque-energie", Need.COURRIER_ET_BANQUE: "la-poste",
-}
-_OUTCOMES = {Outcome.RESOLVED: 80, Outcome.TO_REFER: 15, Outcome.TO_CONTINUE: 3, Outcome.DECLINED_BY_PERSON: 2}
-_CHANNELS = {
-    Channel.DESK: 70, Channel.APPOINTMENT: 14, Channel.PHONE: 11, Channel.WORKSHOP: 3, Channel.OUTREACH: 2,
-}
-_AGES = {
-    AgeBand.FROM_16: (16, 17), AgeBand.FROM_18: (18, 20), AgeBand.FROM_21: (21, 25), AgeBand.FROM_26: (26, 29),
-    AgeBand.FROM_30: (30, 54), AgeBand.FROM_55: (55, 64), AgeBand.FROM_65: (65, 84),
-}
-_ALL_AGES: dict[AgeBand, int] = {
-    AgeBand.FROM_16: 2, AgeBand.FROM_18: 7, AgeBand.FROM_21: 12, AgeBand.FROM_26: 12, AgeBand.FROM_30: 42,
-    AgeBand.FROM_55: 15, AgeBand.FROM_65: 10,
-}
-_NEED_AGES: dict[Need, dict[AgeBand, int]] = {
-    Need.JEUNE_SANS_EMPLOI_NI_FORMATION: {AgeBand.FROM_16: 3, AgeBand.FROM_18: 5, AgeBand.FROM_21: 4},
-    Need.PREPARER_RETRAITE: {AgeBand.FROM_55: 3, AgeBand.FROM_65: 1},
-    Need.ATTENDRE_UN_ENFANT: {AgeBand.FROM_18: 1, AgeBand.FROM_21: 3, AgeBand.FROM_26: 3, AgeBand.FROM_30: 3},
-}
-_EMPLOYMENT_AGES: dict[AgeBand, int] = {band: each for band, each in _ALL_AGES.items() if band is not AgeBand.FROM_65}
-_NEED_PUBLIC = {Need.JEUNE_SANS_EMPLOI_NI_FORMATION: Public.NEET, Need.HANDICAP_ET_EMPLOI: Public.RQTH}
-
-_FAMILY_NAMES = (
-    "Lefèvre", "D’Hondt", "Dupont-Aubry", "de La Motte", "Ben Amar", "N’Diaye", "Vandenbroucke", "Thuillier",
-    "L’Hermitte", "Carpentier", "Delattre", "Çelik", "Nguyễn", "Lemaître", "O’Brien", "Boulogne", "Saint-Aubin",
-    "El Mansouri", "Wójcik", "du Plessis", "Caudron", "Hénin", "Traoré", "Bœuf",
-)
-_GIVEN_NAMES = {
-    Sex.F: ("Noémie", "Marie-Ève", "Fatoumata", "Léa", "Anne-Sophie", "Zoë", "Jacqueline", "Inès", "Maëlys", "Ewa"),
-    Sex.M: ("Jean-Noël", "Loïc", "Karim", "Théo", "Gaël", "François-Xavier", "Mamadou", "Émile", "Enzo", "Jérôme"),
-}
-# fmt: on
-_STORIES = {
-    Need.CHERCHER_UN_EMPLOI: "a perdu son poste en intérim au printemps, n’ose plus envoyer de candidatures et ne "
-    "sait pas à qui s’adresser",
-    Need.ACCOMPAGNEMENT_EMPLOI_FORMATION: "voudrait se former aux métiers de l’aide à domicile, mais aucune formation "
-    "n’a lieu près de son domicile",
-    Need.JEUNE_SANS_EMPLOI_NI_FORMATION: "a quitté le lycée professionnel avant l’examen, vit chez ses parents et "
-    "cherche un apprentissage",
-    Need.HANDICAP_ET_EMPLOI: "ne peut plus porter de charges et cherche un poste adapté",
-    Need.FREINS_MULTIPLES: "n’a pas de voiture, et personne pour garder les enfants tôt le matin\u00a0; a déjà refusé "
-    "deux postes pour cela",
-    Need.LOGEMENT: "a reçu un congé de son propriétaire et n’a rien trouvé malgré plusieurs demandes",
-    Need.ENDETTEMENT: "n’ouvre plus le courrier de la banque depuis la séparation du couple",
-    Need.DROITS_HANDICAP: "attend une réponse à sa demande d’allocation et n’a plus de nouvelles",
-}
-_ANY_STORY = "a déjà fait le tour de plusieurs guichets et souhaite ne pas tout raconter encore une fois"
-_NOTES = (
-    "Compte en ligne créé avec la personne.",
-    "Dossier relu ensemble, pièces numérisées.",
-    "Revient avec le justificatif qui manque.",
-    "Courrier expliqué, réponse rédigée sur place.",
-    "Préfère un appel l’après-midi.",
-)
 
 
 @dataclass(frozen=True)
@@ -144,7 +68,7 @@ _ROYE = _Site(
 )
 _HEM = _Site(
     "hem",
-    _HEM_EMPLOYMENT,
+    words.HEM_EMPLOYMENT,
     {"59299": 80, "59350": 5, "59512": 15},
     ("Hauts-Champs", "Longchamp", "Lionderie", "Trois Fermes", "Trois Baudets", "Beaumont"),
     ("mission-locale-hem", "plie-hem", "france-travail"),
@@ -154,6 +78,14 @@ _VISITS = {
     Mode.HISTORY: ((_HEM, 130), (_MOREUIL, 60), (_ROYE, 50)),
     Mode.LIVE: ((_HEM, 60), (_MOREUIL, 55), (_ROYE, 45)),
 }
+
+# Chance alone might leave a kind of recipient out of the demonstration: one agreed live visit for each.
+_ONE_OF_EACH = (
+    ("hem", Need.CHERCHER_UN_EMPLOI, (Public.PROTECTION_INTERNATIONALE,), Category.STATE),
+    ("fs-moreuil", Need.FREINS_MULTIPLES, (), Category.DEPARTMENT),
+    ("fs-roye", Need.DEMANDER_UNE_AIDE, (), Category.OPERATOR),
+    ("fs-roye", Need.ENDETTEMENT, (), Category.LOCAL),
+)
 
 
 def sample_visits(today: date) -> list[dict[str, Any]]:
@@ -172,15 +104,21 @@ def sample_visits(today: date) -> list[dict[str, Any]]:
         for number, site in enumerate(site.id for site, count in sites for _ in range(count))
     )
     sites = {site.id: site for site in (_HEM, _MOREUIL, _ROYE)}
-    return [
+    visits = [
         _visit(random, uuid5(_NAMESPACE, f"{today.isoformat()}/{index}"), sites[site], mode, at)
         for index, (at, _number, mode, site) in enumerate(planned)
     ]
+    newest = list(reversed(visits))
+    for site_id, need, publics, category in _ONE_OF_EACH:
+        visit = next(visit for visit in newest if visit["site"] == site_id)
+        newest.remove(visit)
+        visit |= _agreed(random, visit, need, publics, category)
+    return visits
 
 
 def _working_days(first: date, last: date) -> list[date]:
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
-    return [day for day in days if day.weekday() < 5 and (day.month, day.day) not in _HOLIDAYS]  # noqa: PLR2004
+    return [day for day in days if day.weekday() < 5 and (day.month, day.day) not in words.HOLIDAYS]  # noqa: PLR2004
 
 
 def _moment(random: Random, day: date) -> datetime:
@@ -190,7 +128,7 @@ def _moment(random: Random, day: date) -> datetime:
 
 def _visit(random: Random, visit_id: UUID, site: _Site, mode: Mode, at: datetime) -> dict[str, Any]:
     codes = _needs(random, site)
-    age_band = _weighted(random, _NEED_AGES.get(codes[0]) or _ages_for(codes))
+    age_band = _weighted(random, words.NEED_AGES.get(codes[0]) or _ages_for(codes))
     sex = Sex.F if Need.ATTENDRE_UN_ENFANT in codes or _chance(random, 55) else Sex.M
     publics = _publics(random, codes)
     needs = [_need(random, code) for code in codes]
@@ -204,7 +142,7 @@ def _visit(random: Random, visit_id: UUID, site: _Site, mode: Mode, at: datetime
         "site": site.id,
         "mode": mode.value,
         "occurred_at": at.isoformat(),
-        "channel": _weighted(random, _CHANNELS).value,
+        "channel": _weighted(random, words.CHANNELS).value,
         "duration_minutes": random.choice((5, 10, 10, 15, 15, 20, 20, 30, 45)),
         "commune": _weighted(random, site.communes),
         "quarter": random.choice(site.quarters) if site.quarters and _chance(random, 80) else None,
@@ -223,7 +161,7 @@ def _visit(random: Random, visit_id: UUID, site: _Site, mode: Mode, at: datetime
 
 def _needs(random: Random, site: _Site) -> list[Need]:
     """One need mostly, sometimes two or three, all of the same class so that the site's share of each is kept."""
-    mix = _EMPLOYMENT_MIX if random.random() < site.employment else _OTHER_MIX
+    mix = words.EMPLOYMENT_MIX if random.random() < site.employment else words.OTHER_MIX
     wanted = random.choices((1, 2, 3), (80, 17, 3))[0]
     codes: list[Need] = []
     while len(codes) < wanted:
@@ -231,7 +169,7 @@ def _needs(random: Random, site: _Site) -> list[Need]:
         if code not in codes:
             codes.append(code)
     # The first need's ages hold for the whole visit; a young person's need goes first.
-    return sorted(codes, key=lambda code: code not in _NEED_AGES)
+    return sorted(codes, key=lambda code: code not in words.NEED_AGES)
 
 
 def _about_work(codes: Iterable[Need]) -> bool:
@@ -239,12 +177,12 @@ def _about_work(codes: Iterable[Need]) -> bool:
 
 
 def _ages_for(codes: Iterable[Need]) -> dict[AgeBand, int]:
-    return _EMPLOYMENT_AGES if _about_work(codes) else _ALL_AGES
+    return words.EMPLOYMENT_AGES if _about_work(codes) else words.ALL_AGES
 
 
 def _publics(random: Random, codes: Sequence[Need]) -> list[Public]:
     """Only what the person said; most say nothing."""
-    publics = [_NEED_PUBLIC[code] for code in codes if code in _NEED_PUBLIC and _chance(random, 80)]
+    publics = [words.NEED_PUBLIC[code] for code in codes if code in words.NEED_PUBLIC and _chance(random, 80)]
     if _about_work(codes) and not publics and _chance(random, 35):
         others = {
             Public.RSA: 12,
@@ -259,7 +197,7 @@ def _publics(random: Random, codes: Sequence[Need]) -> list[Public]:
 
 
 def _need(random: Random, code: Need) -> dict[str, Any]:
-    outcome = Outcome.TO_REFER if code is Need.HEBERGEMENT_URGENCE else _weighted(random, _OUTCOMES)
+    outcome = Outcome.TO_REFER if code is Need.HEBERGEMENT_URGENCE else _weighted(random, words.OUTCOMES)
     obstacles: list[Obstacle] = []
     if code is Need.FREINS_MULTIPLES:
         obstacles = random.sample(list(Obstacle), random.choice((1, 1, 2, 2, 3)))
@@ -267,21 +205,21 @@ def _need(random: Random, code: Need) -> dict[str, Any]:
         "code": code.value,
         "obstacles": [obstacle.value for obstacle in obstacles],
         "outcome": outcome.value,
-        "operator": _OPERATORS.get(code) if outcome is Outcome.RESOLVED else None,
+        "operator": words.OPERATORS.get(code) if outcome is Outcome.RESOLVED else None,
         "recipient": None,
         "override_reason": None,
         "label": None,
-        "note": random.choice(_NOTES) if _chance(random, 25) else None,
+        "note": random.choice(words.NOTES) if _chance(random, 25) else None,
     }
 
 
 def _story(need: Need, sex: Sex) -> str:
-    return f"{'Madame' if sex is Sex.F else 'Monsieur'} {_STORIES.get(need, _ANY_STORY)}."
+    return f"{'Madame' if sex is Sex.F else 'Monsieur'} {words.STORIES.get(need, words.ANY_STORY)}."
 
 
 def _person(random: Random, sex: Sex, age_band: AgeBand, day: date) -> dict[str, Any]:
-    family_name, given_name = random.choice(_FAMILY_NAMES), random.choice(_GIVEN_NAMES[sex])
-    youngest, oldest = _AGES[age_band]
+    family_name, given_name = random.choice(words.FAMILY_NAMES), random.choice(words.GIVEN_NAMES[sex])
+    youngest, oldest = words.AGES[age_band]
     # Whole days of 365.25 could make somebody a day too young: half a year is kept from both ends.
     age = timedelta(days=round(365.25 * (random.randint(youngest, oldest) + 0.5)) + random.randint(-170, 170))
     mailbox = ".".join(_ascii(name) for name in (given_name, family_name))
@@ -314,6 +252,27 @@ def _agreement(
         "sensitive": sensitive and _chance(random, 85),
         "given_at": at.isoformat(),
         "form": "oral",
+    }
+
+
+def _agreed(
+    random: Random, visit: Mapping[str, Any], need: Need, publics: Sequence[Public], category: Category
+) -> dict[str, Any]:
+    """What makes of a visit one with this only need, of a named person who agreed to have it sent."""
+    day = datetime.fromisoformat(visit["occurred_at"]).date()
+    told: dict[str, Any] = {"code": need.value, "outcome": Outcome.TO_REFER.value, "obstacles": []}
+    return {
+        "needs": [told],
+        "publics": [public.value for public in publics],
+        "regime": "general",
+        "person": visit["person"] or _person(random, Sex(visit["sex"]), AgeBand(visit["age_band"]), day),
+        "story": _story(need, Sex(visit["sex"])),
+        "agreement": {
+            "recipients": [category.value],
+            "sensitive": False,
+            "given_at": visit["occurred_at"],
+            "form": "oral",
+        },
     }
 
 
