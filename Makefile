@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --require-virtualenv
+PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --require-virtualenv
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(UPGRADE)
 TESTS = $(wildcard $(addprefix tests/,unit integration e2e faults browser))

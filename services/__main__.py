@@ -19,16 +19,18 @@ from services.chassis.vault import VaultError
 from services.demonstration import demonstrate
 from services.intake import commands as intake
 from services.network import NetworkError, load
+from services.network import commands as network
 from services.reporting import commands as reporting
 
 app = typer.Typer(
-    help="Relais : une situation dite une seule fois, orientée, suivie jusqu’au bout.",
+    help="Relais: say your situation once, be oriented, be followed to the end.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
 app.add_typer(commands.app)
 app.add_typer(commands.dead_letters, name="dead-letters")
 app.add_typer(intake.app, name="visits")
+app.add_typer(network.app, name="network")
 app.add_typer(reporting.app, name="report")
 
 
@@ -54,7 +56,7 @@ def run(
         load(settings.network)
     except NetworkError as error:
         raise commands.fail("\n".join(error.problems), 2) from None
-    typer.echo("Relais démarre…")
+    typer.echo("Relais is starting…")
     try:
         runner.run(
             settings, {name: service_class(name) for name in names}, typer.echo, _after_start(settings, samples=samples)
@@ -71,9 +73,9 @@ def _after_start(settings: Settings, *, samples: bool) -> Callable[[], None]:
             try:
                 demonstrate(settings)
             except httpx.HTTPError as error:
-                typer.echo(f"Les visites d’exemple n’ont pas toutes été envoyées : {error}", err=True)
-            typer.echo(f"À regarder dans un navigateur : {settings.url('reporting')}/")
-        typer.echo("Prêt. Ctrl-C pour arrêter.")
+                typer.echo(f"Not all sample visits could be sent: {error}", err=True)
+            typer.echo(f"To look at in a browser: {settings.url('reporting')}/")
+        typer.echo("Ready. Ctrl-C to stop.")
 
     return ready
 

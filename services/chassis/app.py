@@ -59,12 +59,12 @@ class Work:
         self.flush()
         return self.connection.execute(statement, parameters)
 
-    def emit(self, data: EventData, *, recipient: str | None = None, not_before: datetime | None = None) -> CloudEvent:
+    def emit(self, data: EventData, *, recipient: str | None = None) -> CloudEvent:
         """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside."""
         event = CloudEvent.wrapping(
             data,
             id_=str(self.ids.new()),
-            time=not_before or self.clock.now(),
+            time=self.clock.now(),
             base_url=self._app.settings.url(self._app.service),
             traceparent=self.traceparent,
         )

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
 
 from services.chassis import logs, problems
-from services.chassis.errors import Rejected, Unavailable, forbidden
+from services.chassis.errors import Rejected, RetryLater, Unavailable, forbidden
 from services.chassis.provider import app_of
 from services.chassis.tokens import Caller, Role, Tokens
 
@@ -174,6 +174,8 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
             response = self._answer(request).response()
         except Rejected as error:
             response = problems.response(error)
+        except RetryLater as error:
+            response = problems.response(problems.retry_later(error))
         except Unavailable:
             log.warning("unavailable", service=self.app.service, route=self.url)
             response = problems.response(problems.UNAVAILABLE)

@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from services.chassis.errors import FieldError, Rejected
+from services.chassis.errors import FieldError, Rejected, RetryLater
 
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE = Rejected(
@@ -49,12 +49,17 @@ _FRENCH = {
     "uuid_type": "Un UUID est attendu.",
     "int_parsing": "Un nombre entier est attendu.",
     "int_type": "Un nombre entier est attendu.",
+    "int_from_float": "Un nombre entier est attendu.",
     "bool_type": "true ou false attendu.",
     "bool_parsing": "true ou false attendu.",
     "greater_than_equal": "Au moins {ge}.",
     "less_than_equal": "Au plus {le}.",
     "date_from_datetime_parsing": "Une date est attendue (AAAA-MM-JJ).",
     "date_parsing": "Une date est attendue (AAAA-MM-JJ).",
+    "date_type": "Une date est attendue (AAAA-MM-JJ).",
+    "date_from_datetime_inexact": "Une date est attendue (AAAA-MM-JJ).",
+    "date_past": "Une date passée est attendue.",
+    "datetime_type": "Une date et heure ISO 8601 avec fuseau est attendue.",
     "datetime_from_date_parsing": "Une date et heure ISO 8601 avec fuseau est attendue.",
     "datetime_parsing": "Une date et heure ISO 8601 avec fuseau est attendue.",
     "timezone_aware": "Le fuseau horaire manque.",
@@ -65,6 +70,12 @@ _FRENCH = {
     "tuple_type": "Une liste est attendue.",
     "list_type": "Une liste est attendue.",
 }
+
+
+def retry_later(error: RetryLater) -> Rejected:
+    """503 with the time to wait."""
+    seconds = str(max(1, round(error.after.total_seconds())))
+    return Rejected("retry-later", UNAVAILABLE.detail, status=503, headers={"Retry-After": seconds})
 
 
 def document(error: Rejected) -> dict[str, object]:
@@ -100,17 +111,21 @@ def of_http(error: HTTPException) -> Response:
 
 def invalid(error: ValidationError) -> Rejected:
     """422 with each wrong field, or 400 when the body is not even JSON."""
-    details = error.errors(include_url=False, include_input=False)
+    details = error.errors(include_url=False)
     if details and details[0]["type"] == "json_invalid":
         return Rejected("malformed", "Le corps n’est pas du JSON valable.", status=400)
+    # pydantic also calls a list too short whose items were all refused, which was told already.
+    details = [detail for detail in details if detail["type"] != "too_short" or not detail["input"]]
     return Rejected("invalid", "Certains champs ne conviennent pas.", errors=[_field(detail) for detail in details])
 
 
 def _field(detail: ErrorDetails) -> FieldError:
     pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"])
     context = {key: _accepted(value) if key == "expected" else value for key, value in detail.get("ctx", {}).items()}
-    if detail["type"] == "value_error":
-        return {"pointer": pointer, "detail": str(context.get("error", detail["msg"]))}
+    if detail["type"] == "value_error" and "error" in context:
+        return {"pointer": pointer, "detail": str(context["error"])}
+    if detail["type"] == "value_error":  # an address, whose own message quotes what is wrong in it
+        return {"pointer": pointer, "detail": "Une adresse électronique est attendue."}
     french = _FRENCH.get(detail["type"])
     return {"pointer": pointer, "detail": french.format(**context) if french else detail["msg"]}
 

@@ -13,7 +13,6 @@ from services.chassis.tokens import new_signing_key
 from services.chassis.vault import new_master_key, write_private
 from services.contracts.topology import SERVICES
 
-
 # Read by the compose client and by `relais token`, never mounted.
 _OURS = ("env-", "signing-key")
 _KEEPS_FREE_TEXT = ("intake", "referral")

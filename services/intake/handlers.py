@@ -236,9 +236,7 @@ class _Desk:
         )
 
     def _answer(self, visit_id: UUID, case: UUID | None, reference: str | None, matches: int) -> VisitAnswer:
-        links = {"visit": f"{self._app.settings.url('intake')}/v1/visits/{visit_id}"}
-        if case:
-            links = {"case": f"{self._app.settings.url('reporting')}/v1/cases/{case}"}
+        links = {"case": f"{self._app.settings.url('reporting')}/v1/cases/{case}"} if case else {}
         return VisitAnswer(visit_id=visit_id, case=case, reference=reference, possible_matches=matches, links=links)
 
     def _visits_known(self, forms: Sequence[VisitForm]) -> dict[tuple[str, UUID], dict[str, Any]]:

@@ -128,7 +128,8 @@ class Partner(_Frozen):
 
     Lines name partners by `kind`. `covers` is "all" or départements and communes (INSEE codes); `basket_from` and
     `basket_until` (both included) are when an operator belongs to the France services basket. `basis` is what lets
-    data go there: a public mission with the right to object, or the person's agreement (RGPD, art. 6).
+    data go there: a public mission with the right to object, or the person's agreement (RGPD, art. 6). A partner that
+    `reveals_health` receives nobody but for a disability or an illness: being referred there tells it (art. 9).
     """
 
     id: Identifier
@@ -140,6 +141,7 @@ class Partner(_Frozen):
     subscription: Literal["amqp", "none"] = "amqp"
     basket_from: date | None = None
     basket_until: date | None = None
+    reveals_health: bool = False
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -131,6 +131,7 @@ class Partner:
     covers: frozenset[str]
     basket_from: date | None = None
     basket_until: date | None = None
+    reveals_health: bool = False
 
     def in_basket(self, day: date) -> bool:
         """Whether the partner may be addressed on that day."""
@@ -241,7 +242,7 @@ def _proposals(need: ExpressedNeed, visit: Visit, rulebook: Rulebook) -> Iterabl
             tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
             line.id,
             line.reason,
-            sensitive=sensitive,
+            sensitive=sensitive or chain[0].reveals_health,
             chosen=picked.id if picked is not None and chain[0] is picked else None,
         )
 

@@ -44,6 +44,7 @@ def rulebook_of(network: Network) -> domain.Rulebook:
                 covers=frozenset({domain.EVERYWHERE}) if isinstance(partner.covers, str) else partner.covers,
                 basket_from=partner.basket_from,
                 basket_until=partner.basket_until,
+                reveals_health=partner.reveals_health,
             )
             for partner in network.partners
         ),

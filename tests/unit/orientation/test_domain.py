@@ -345,3 +345,10 @@ def test_charter_line_asks_for_a_charter_and_a_resident(seen: Visit) -> None:
     """The Département's SPIE contact is for its own residents, at a site whose charter is in force."""
     if any(proposal.rule == "09-freins-spie" for proposal in orient(seen, shipped())):
         assert seen.charter_department == seen.department
+
+
+def test_choosing_a_partner_for_disabled_people_tells_a_health_fact() -> None:
+    """Cap emploi for a neutral need says as much as the need itself would: it takes the explicit agreement."""
+    (neutral,) = orient(visit("chercher-un-emploi"), shipped())
+    (chosen,) = orient(visit("chercher-un-emploi", choice="cap-emploi-80"), shipped())
+    assert (neutral.sensitive, chosen.sensitive) == (False, True)
