@@ -4,6 +4,7 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,10 +16,10 @@ from services.chassis import problems
 from services.chassis.app import App, Work
 from services.chassis.errors import FieldError, Rejected, forbidden
 from services.chassis.tokens import Caller
-from services.contracts.codes import Mode, concerns_spie, department_of
+from services.contracts.codes import Category, Mode, concerns_spie, department_of
 from services.contracts.intake import NeedFacts, VisitRecorded
 from services.intake import domain
-from services.intake.forms import VisitAnswer, VisitForm
+from services.intake.forms import AgreementForm, VisitAnswer, VisitForm
 from services.intake.tables import agreements, cases, visits
 from services.network import Network
 
@@ -131,9 +132,12 @@ class _Desk:
     def _errors(self, form: VisitForm) -> list[FieldError]:
         """What only the clock, the network and the database can tell."""
         errors: list[FieldError] = []
-        if self._network.site(form.site) is None:
+        site, now = self._network.site(form.site), self._app.clock.now()
+        if site is None:
             errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
-        timing = domain.timing_problem(form.occurred_at, self._app.clock.now(), live=form.mode is Mode.LIVE)
+        elif form.quarter is not None and form.quarter not in site.quarters:
+            errors.append({"pointer": "/quarter", "detail": "Quartier absent des fichiers de réseau pour ce site."})
+        timing = domain.timing_problem(form.occurred_at, now, live=form.mode is Mode.LIVE)
         if timing:
             errors.append({"pointer": "/occurred_at", "detail": timing})
         if form.case and form.case not in self._cases:
@@ -144,7 +148,16 @@ class _Desk:
                 for field, partner in (("recipient", need.recipient), ("operator", need.operator))
                 if partner and self._network.partner(partner) is None
             ]
-        return errors
+        return [*errors, *self._agreement_errors(form.agreement, now)] if form.agreement else errors
+
+    def _agreement_errors(self, agreement: AgreementForm, now: datetime) -> Iterable[FieldError]:
+        """A misspelt recipient would keep a referral waiting for ever; a date to come would outlive a withdrawal."""
+        for place, recipient in enumerate(agreement.recipients):
+            if recipient not in list(Category) and self._network.partner(recipient) is None:
+                detail = f"Ni une catégorie ({', '.join(Category)}) ni un partenaire des fichiers de réseau."
+                yield {"pointer": f"/agreement/recipients/{place}", "detail": detail}
+        if agreement.given_at and agreement.given_at > now + domain.AHEAD:
+            yield {"pointer": "/agreement/given_at", "detail": "L’accord est dans le futur."}
 
     def _write(self, form: VisitForm, fingerprint: bytes) -> VisitAnswer:
         matches = 0
@@ -211,6 +224,9 @@ class _Desk:
         given_at = form.agreement.given_at or form.occurred_at
         for recipient in dict.fromkeys(form.agreement.recipients):
             values = {"sensitive": form.agreement.sensitive, "given_at": given_at, "form": form.agreement.form}
+            if form.case is None:
+                self._work.insert(agreements, case_id=case, recipient=recipient, **values)
+                continue
             statement = postgresql.insert(agreements).values(case_id=case, recipient=recipient, **values)
             self._work.execute(
                 statement.on_conflict_do_update(
