@@ -13,6 +13,7 @@ help: ## this list
 		printf '  %-10s %s\n' "$$name" "$$text"; done
 
 install: .venv/run.stamp ## what `relais` needs, into .venv
+	@:
 
 run: ## all four services on this machine, with sample visits, until Ctrl-C
 	@echo "Relais: preparing (the first time takes a minute; nothing is installed outside this folder)"

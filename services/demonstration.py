@@ -44,7 +44,7 @@ def demonstrate(settings: Settings) -> None:
             results = post_visits(visits, tokens.sign("site", site), settings.url("intake"))
             refused = [result for result in results if result["status"] not in {200, 201}]
             if refused:
-                console.print(f"{site} : {len(refused)} visites refusées, par exemple {refused[0]}")
+                console.print(f"{site}: {len(refused)} visits refused, such as {refused[0]}")
         _wait_until_counted(settings, tokens, {site: len(visits) for site, visits in bodies.items()})
         settings.state.mkdir(parents=True, exist_ok=True)
         remembered.write_text(json.dumps({"day": day.isoformat(), "sent": True}))
@@ -91,7 +91,7 @@ def _wait_until_counted(settings: Settings, tokens: Tokens, expected: dict[str, 
     """Until every visit is counted and nothing moved for a moment: the way through four services takes its time."""
     deadline, before = time.monotonic() + _SETTLED_SECONDS, -1
     with Progress(transient=True) as progress:
-        task = progress.add_task("Visites suivies jusqu’au bout", total=sum(expected.values()))
+        task = progress.add_task("Visits followed to their end", total=sum(expected.values()))
         while time.monotonic() < deadline:
             sites = _sites(settings, tokens, expected)
             counted = sum(site.activity["visits"] for site in sites)

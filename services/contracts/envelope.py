@@ -5,12 +5,14 @@ Consumers ignore fields they do not know, so that an old and a new release run s
 """
 
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 CONTENT_TYPE = "application/cloudevents+json"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
+# CloudEvents forbids control characters; PostgreSQL cannot even store NUL.
+_Attribute = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class EventData(BaseModel):
@@ -42,10 +44,10 @@ class CloudEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     specversion: str = "1.0"
-    id: str = Field(min_length=1)
-    source: str = Field(min_length=1)
-    type: str = Field(min_length=1)
-    time: datetime
+    id: _Attribute
+    source: _Attribute
+    type: _Attribute
+    time: AwareDatetime
     datacontenttype: str = "application/json"
     dataschema: str | None = None
     traceparent: str | None = None

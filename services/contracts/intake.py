@@ -1,5 +1,6 @@
 """What intake publishes, and the coded facts of a visit (shared by its form, its event and `simulate`)."""
 
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
@@ -21,6 +22,8 @@ from services.contracts.envelope import EventData
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 Commune = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2})\d{3}$")]
 Department = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2,3})$")]
+# Before this no France services site saw anybody, and calendars run out of days before the year 1.
+Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
 
 
 class NeedFacts(BaseModel):
@@ -43,7 +46,7 @@ class VisitFacts(BaseModel):
 
     site: Identifier
     mode: Mode = Mode.LIVE
-    occurred_at: AwareDatetime
+    occurred_at: Instant
     channel: Channel
     duration_minutes: Annotated[int, Field(ge=0, le=1440)] | None = None
     commune: Commune | None = None

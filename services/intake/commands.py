@@ -11,51 +11,77 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-app = typer.Typer(help="Envoyer des visites par l’API publique.", no_args_is_help=True)
+app = typer.Typer(help="Send visits through the public API.", no_args_is_help=True)
 _CHUNK = 50
 
 
 @app.callback()
 def visits() -> None:
-    """Envoyer des visites par l’API publique."""
+    """Send visits through the public API."""
 
 
 @app.command()
 def send(
-    file: Annotated[Path, typer.Argument(help="Une visite JSON par ligne (NDJSON).", exists=True, dir_okay=False)],
-    token: Annotated[str, typer.Option(envvar="RELAIS_TOKEN", help="Jeton « site » (relais token site SITE).")],
-    mode: Annotated[str | None, typer.Option(help="« history » : comptées, jamais orientées.")] = None,
-    address: Annotated[str, typer.Option(envvar="RELAIS_INTAKE_HTTP", help="hôte:port du service intake.")] = (
+    file: Annotated[Path, typer.Argument(help="One visit in JSON per line (NDJSON).", exists=True, dir_okay=False)],
+    token: Annotated[str, typer.Option(envvar="RELAIS_TOKEN", help="A site’s token (relais token site SITE).")],
+    mode: Annotated[str | None, typer.Option(help="`history`: counted, never referred.")] = None,
+    address: Annotated[str, typer.Option(envvar="RELAIS_INTAKE_HTTP", help="host:port of intake, or its URL.")] = (
         "127.0.0.1:8001"
     ),
 ) -> None:
-    """Envoyer les visites d’un fichier ; recommencer ne compte rien deux fois."""
-    lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    try:
-        bodies = [json.loads(line) | ({"mode": mode} if mode else {}) for line in lines]
-    except (ValueError, TypeError) as error:
-        typer.echo(f"{file} : une visite JSON par ligne est attendue ({type(error).__name__}).", err=True)
-        raise typer.Exit(2) from None
+    """Send the visits of a file; sending again counts nothing twice."""
+    visits_by_line = _read(file)
+    bodies = [body | ({"mode": mode} if mode else {}) for body in visits_by_line.values()]
     refused = []
     try:
-        for number, result in enumerate(post_visits(bodies, token, f"http://{address}"), 1):
+        for number, result in zip(visits_by_line, post_visits(bodies, token, _origin(address)), strict=True):
             if result["status"] not in {200, 201}:
                 refused.append((number, result))
+    except httpx.HTTPStatusError as error:
+        typer.echo(_refusal(error.response), err=True)
+        raise typer.Exit(1) from None
     except httpx.HTTPError as error:
-        typer.echo(f"Intake ne répond pas ({type(error).__name__}) ; relancez la même commande.", err=True)
+        typer.echo(f"Intake does not answer ({type(error).__name__}); run the same command again.", err=True)
         raise typer.Exit(1) from None
     for number, result in refused:
-        places = "; ".join(f"{each['pointer']} : {each['detail']}" for each in result.get("errors", ()))
-        typer.echo(f"ligne {number} : {result['status']} {places or result.get('detail', '')}", err=True)
-    typer.echo(f"{len(bodies) - len(refused)} visites enregistrées, {len(refused)} refusées")
+        places = "; ".join(f"{each['pointer']}: {each['detail']}" for each in result.get("errors", ()))
+        typer.echo(f"line {number}: {result['status']} {places or result.get('detail', '')}", err=True)
+    typer.echo(f"{len(bodies) - len(refused)} visits recorded, {len(refused)} refused")
     if refused:
         raise typer.Exit(1)
+
+
+def _origin(address: str) -> str:
+    return address if "://" in address else f"http://{address}"
+
+
+def _read(file: Path) -> dict[int, dict[str, Any]]:
+    """The visits by the number of their line; exit 2 at a line that is no JSON object, before anything is sent."""
+    found, number = {}, 0
+    try:
+        # Only \n ends a line: a story may hold other separators, which JSON leaves as they are.
+        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+            if line.strip():
+                found[number] = json.loads(line) | {}
+    except (ValueError, TypeError) as error:
+        place = f"{file}, line {number}" if number else str(file)
+        typer.echo(f"{place}: expected one visit in JSON per line ({type(error).__name__}).", err=True)
+        raise typer.Exit(2) from None
+    return found
+
+
+def _refusal(answer: httpx.Response) -> str:
+    """Why the whole batch was refused, in one line."""
+    try:
+        return f"{answer.status_code}: {answer.json()['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return f"Unexpected answer {answer.status_code}."
 
 
 def post_visits(bodies: Sequence[dict[str, Any]], token: str, origin: str) -> Iterator[dict[str, Any]]:
     """One result per visit, in order, with a progress bar. Raises httpx.HTTPError."""
     with Progress(console=Console(stderr=True), transient=True) as progress, httpx.Client(timeout=60) as client:
-        task = progress.add_task("Visites envoyées", total=len(bodies))
+        task = progress.add_task("Visits sent", total=len(bodies))
         for start in range(0, len(bodies), _CHUNK):
             chunk = bodies[start : start + _CHUNK]
             answer = client.post(

@@ -13,9 +13,10 @@ _PARIS = ZoneInfo("Europe/Paris")
 # Crockford's alphabet: no I, L, O, U, so that a reference read aloud or copied by hand comes back right.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _REFERENCE_LENGTH = 12
-# Thirteen characters of a NIR (sex, year, month, département, commune, order), its key or not, spaced or not.
+# Thirteen characters of a NIR (sex, year, month, département, commune, order), its key or not, separated or not.
 _NIR = re.compile(
-    r"(?<!\d)[1-478]\s?\d{2}\s?(?:0[1-9]|1[0-2]|[2-9]\d)\s?(?:\d{2}|2[ABab])\s?\d{3}\s?\d{3}(?:\s?\d{2})?(?!\d)"
+    r"(?<!\d)[1-478][\s.-]?\d{2}[\s.-]?(?:0[1-9]|1[0-2]|[2-9]\d)[\s.-]?(?:\d{2}|2[ABab])[\s.-]?\d{3}[\s.-]?\d{3}"
+    r"(?:[\s.-]?\d{2})?(?!\d)"
 )
 
 

@@ -47,6 +47,7 @@ class NeedForm(NeedFacts):
         if self.label and self.code is not Need.AUTRE:
             reason = "label n’accompagne que le besoin « autre »."
             raise ValueError(reason)
+        _without_nir(self.label or "")
         return self
 
 

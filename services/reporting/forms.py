@@ -25,7 +25,7 @@ class ActivityQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     first: date | None = Field(None, alias="from")
-    last: date | None = Field(None, alias="to")
+    last: date | None = Field(None, alias="to", ge=date(1900, 1, 1))
     site: Identifier | None = None
     by: By | None = None
     format: Literal["json", "csv", "xlsx", "pdf"] | None = None

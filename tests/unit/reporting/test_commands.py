@@ -67,11 +67,11 @@ def test_it_writes_a_file(asked: list[httpx.Request], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 2, "jeton"),
-        (["--token", "bad-input"], 2, "/from : Une date est attendue."),
-        (["--token", "bad-role"], 1, "403 : Refusé."),
+        ([], 2, "token"),
+        (["--token", "bad-input"], 2, "/from: Une date est attendue."),
+        (["--token", "bad-role"], 1, "403: Refusé."),
         (["--token", "bad-gateway"], 1, "502"),
-        (["--token", "t", "--output", "/nowhere/at/all.csv"], 1, "écriture impossible"),
+        (["--token", "t", "--output", "/nowhere/at/all.csv"], 1, "cannot be written"),
     ],
 )
 @pytest.mark.usefixtures("asked")
@@ -91,4 +91,4 @@ def test_a_service_that_is_away_is_said_so(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(httpx, "get", away)
     code, _, error = run("--token", "t")
     assert code == 1
-    assert "ne répond pas" in error
+    assert "does not answer" in error
