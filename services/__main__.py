@@ -12,6 +12,7 @@ import httpx
 import typer
 
 from services.chassis import commands, runner
+from services.chassis.errors import Unavailable
 from services.chassis.postgres import PostgresError
 from services.chassis.settings import Settings
 from services.chassis.tokens import TokenError
@@ -63,7 +64,7 @@ def run(
         )
     except runner.CannotRun as error:
         raise commands.fail(str(error), 2) from None
-    except (PostgresError, TokenError, VaultError) as error:
+    except (PostgresError, TokenError, VaultError, runner.ServiceDied) as error:
         raise commands.fail(str(error)) from None
 
 
@@ -82,7 +83,10 @@ def _after_start(settings: Settings, *, samples: bool) -> Callable[[], None]:
 
 def main() -> None:
     """Entry point."""
-    sys.exit(app())
+    try:
+        sys.exit(app())
+    except Unavailable as error:
+        sys.exit(f"{error}; is it running, and are RELAIS_DATABASE_URL_… right?")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Executable, Table, insert, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import sort_tables
 
 from services.chassis import outbox
@@ -74,12 +75,15 @@ class Work:
     def key(self, owner: UUID) -> Key:
         """The key of a case, made when it has none yet. Raises VaultError."""
         if owner not in self._keys:
-            wrapped = self.execute(select(vault_keys.c.wrapped).where(vault_keys.c.owner == owner)).scalar()
+            find = select(vault_keys.c.wrapped).where(vault_keys.c.owner == owner)
+            wrapped = self.execute(find).scalar()
             if wrapped is None:
-                self._keys[owner], wrapped = self._app.vault.new_key(owner)
-                self.insert(vault_keys, owner=owner, wrapped=wrapped)
-            else:
-                self._keys[owner] = self._app.vault.open_key(owner, wrapped)
+                _, fresh = self._app.vault.new_key(owner)
+                make = postgresql.insert(vault_keys).values(owner=owner, wrapped=fresh).on_conflict_do_nothing()
+                # Another transaction may be making one just now: it is waited for, and its key found.
+                made = self.execute(make.returning(vault_keys.c.wrapped)).scalar()
+                wrapped = made or self.execute(find).scalar_one()
+            self._keys[owner] = self._app.vault.open_key(owner, wrapped)
         return self._keys[owner]
 
     def new_key(self, owner: UUID) -> Key:

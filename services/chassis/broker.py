@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import kombu
+from amqp import serialization
+from amqp.spec import Basic
 from eventlet import Timeout
 from kombu.exceptions import OperationalError
 
@@ -27,6 +29,27 @@ BROKER_ERRORS: tuple[type[Exception], ...] = (
     OperationalError,
     OSError,
 )
+
+
+
+
+def _properties(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
+    """py-amqp's own; but a property that is no UTF-8 or no date would end every consumer that meets the message.
+
+    Without properties it is read like any other, and parked if it cannot be.
+    """
+    try:
+        properties: tuple[dict[str, Any], int] = serialization.decode_properties_basic(buffer, offset)
+    except Exception:  # noqa: BLE001 - whatever a stranger put there
+        return {}, len(buffer)
+    return properties
+
+
+serialization.PROPERTY_CLASSES[Basic.CLASS_ID] = _properties
+
+
+class Garbled(Exception):
+    """The broker delivered what py-amqp cannot take apart: a routing key that is no UTF-8, say."""
 
 
 class NotConfirmed(Exception):
@@ -60,6 +83,15 @@ def connect(url: str, name: str) -> Iterator[kombu.Connection]:
         # A dead or frozen broker must not keep us waiting for its goodbye.
         with Timeout(2, exception=False):
             connection.release()
+
+
+def reachable(url: str) -> bool:
+    """Whether the broker would take an event now: tried anew, since a connection may be dead without knowing."""
+    try:
+        with connect(url, "readyz"):
+            return True
+    except BROKER_ERRORS:
+        return False
 
 
 def exchange(service: str) -> kombu.Exchange:
@@ -105,6 +137,16 @@ def declare_partner_queues(connection: kombu.Connection, partners: Iterable[str]
             kombu.Queue(partner_queue(partner), durable=True, queue_arguments=arguments).bind(channel).declare()
 
 
+def drain(connection: kombu.Connection, timeout: float) -> None:
+    """Take one frame, or wait for it. Raises TimeoutError, Garbled or one of BROKER_ERRORS."""
+    try:
+        connection.drain_events(timeout=timeout)
+    except BROKER_ERRORS:
+        raise
+    except Exception as error:
+        raise Garbled(type(error).__name__) from None
+
+
 def keep_alive(connection: kombu.Connection) -> None:
     """Exchange heartbeats on a connection that has nothing else to say. Raises one of BROKER_ERRORS."""
     if connection.transport.driver_type != "amqp":
@@ -138,7 +180,8 @@ class Publisher:
         A returned (unroutable) message is confirmed by the broker all the same: `returned` holds the routing keys.
         """
         self.returned = []
-        with Timeout(CONFIRM_SECONDS, NotConfirmed("the broker stays silent")):
+        silent = NotConfirmed("the broker stays silent")
+        with Timeout(CONFIRM_SECONDS, silent):
             for message in messages:
                 self._tag += 1
                 self._unconfirmed.add(self._tag)
@@ -153,7 +196,10 @@ class Publisher:
                     type=message.type,
                 )
             while self._confirming and self._unconfirmed:
-                self._connection.drain_events(timeout=CONFIRM_SECONDS)
+                try:
+                    self._connection.drain_events(timeout=CONFIRM_SECONDS)
+                except TimeoutError:
+                    raise silent from None
         self._unconfirmed.clear()
         if self._refused:
             self._refused = 0

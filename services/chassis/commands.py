@@ -1,4 +1,4 @@
-"""The commands that belong to no single service: run, token, dead-letters, secrets, schemas."""
+"""The commands that belong to no single service: token, secrets, schemas, settings, dead-letters."""
 
 import json
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from typing import Annotated, get_args
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from services.chassis import inbox, logs, runner, secrets
 from services.chassis.clock import Clock
 from services.chassis.database import Database
-from services.chassis.settings import BadSettings, Settings, load_settings
+from services.chassis.settings import BadSettings, Settings, described, load_settings
 from services.chassis.tokens import Role, TokenError, Tokens
 from services.contracts import schemas as documents
 from services.contracts.topology import SERVICES
@@ -24,7 +24,24 @@ dead_letters = typer.Typer(help="Parked events: what could not be handled, with 
 ROOT = Path(__file__).parents[2]
 out = Console()
 ServiceOption = Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")]
+ServiceArgument = Annotated[str, typer.Argument(help=", ".join(SERVICES))]
+NumbersArgument = Annotated[list[int], typer.Argument(help="As `dead-letters list` shows them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+_CONFIGURATION = """\
+# Configuration
+
+Environment variables, read and checked when a process starts: a bad value ends it with code 2, the variable's name
+and the reason. A variable that is not in this table is ignored, so mind the spelling.
+
+This page is written by `relais settings --markdown > docs/configuration.md`; the texts are those of
+`services/chassis/settings.py`.
+
+| variable | default | what it is |
+|---|---|---|
+{rows}
+
+Besides, `relais visits send` and `relais report` take their token from `RELAIS_TOKEN` when `--token` is not given.
+"""
 
 
 def fail(message: str, code: int = 1) -> typer.Exit:
@@ -71,7 +88,10 @@ def make_secrets(
     folder: Annotated[Path, typer.Argument(help="Where to write them; what is there is left alone.")],
 ) -> None:
     """Make the passwords and keys of a production installation, once."""
-    for name in secrets.make(folder, ROOT / "deploy" / "rabbitmq" / "definitions.json"):
+    definitions = ROOT / "deploy" / "rabbitmq" / "definitions.json"
+    if not definitions.exists():
+        raise fail("run this in a checkout of Relais: deploy/rabbitmq/definitions.json is needed")
+    for name in secrets.make(folder, definitions):
         typer.echo(folder / name)
 
 
@@ -93,6 +113,27 @@ def schemas(
         typer.echo(f"{'stale' if check else 'written'}: schemas/{name}")
     if check and stale:
         raise fail("run `make schemas`, and read CONTRIBUTING.md before changing a published version")
+
+
+@app.command("settings")
+def list_settings(
+    markdown: Annotated[bool, typer.Option("--markdown", help="As docs/configuration.md.")] = False,  # noqa: FBT002
+    as_json: AsJson = False,  # noqa: FBT002
+) -> None:
+    """List the environment variables that configure Relais, with their defaults."""
+    if markdown:
+        typer.echo(configuration_page(), nl=False)
+    elif as_json:
+        typer.echo(json.dumps([dict(zip(("variable", "default", "what"), row, strict=True)) for row in described()]))
+    else:
+        for name, default, what in described():
+            typer.echo(f"{name}={default}\n    {what}")
+
+
+def configuration_page() -> str:
+    """`docs/configuration.md`."""
+    rows = (f"| `{name}` | {f'`{default}`' if default else ''} | {what} |" for name, default, what in described())
+    return _CONFIGURATION.format(rows="\n".join(rows))
 
 
 @contextmanager
@@ -122,7 +163,9 @@ def list_parked(service: ServiceOption = None, as_json: AsJson = False) -> None:
     if not rows:
         typer.echo("No parked event.")
         return
-    table = Table("service", "number", "queue", "since", "tries", "reason")
+    table = Table(
+        *(Column(name, overflow="fold") for name in ("service", "number", "queue", "since", "tries", "reason"))
+    )
     for row in rows:
         table.add_row(
             row["service"], str(row["number"]), row["queue"], row["failed_at"], str(row["tries"]), row["reason"]
@@ -131,7 +174,9 @@ def list_parked(service: ServiceOption = None, as_json: AsJson = False) -> None:
 
 
 @dead_letters.command()
-def show(service: str, number: int) -> None:
+def show(
+    service: ServiceArgument, number: Annotated[int, typer.Argument(help="As `dead-letters list` shows it.")]
+) -> None:
     """Print a parked message as it arrived. It may hold coded facts about a person: do not pass it on."""
     with _databases([service]) as databases, databases[service].begin() as connection:
         rows = inbox.parked(connection, number)
@@ -141,8 +186,8 @@ def show(service: str, number: int) -> None:
 
 
 @dead_letters.command()
-def replay(service: str, numbers: list[int]) -> None:
-    """Try parked events again; what was handled meanwhile has no second effect."""
+def replay(service: ServiceArgument, numbers: NumbersArgument) -> None:
+    """Have a running service try parked events again; what was handled meanwhile has no second effect."""
     with _databases([service]) as databases, databases[service].begin() as connection:
         done = inbox.replay(connection, numbers, Clock().now())
     typer.echo(f"{done} of {len(numbers)} to be tried again")
@@ -151,7 +196,7 @@ def replay(service: str, numbers: list[int]) -> None:
 
 
 @dead_letters.command()
-def drop(service: str, numbers: list[int]) -> None:
+def drop(service: ServiceArgument, numbers: NumbersArgument) -> None:
     """Forget parked events for good."""
     with _databases([service]) as databases, databases[service].begin() as connection:
         done = sum(inbox.forget(connection, row.number) for n in numbers for row in inbox.parked(connection, n))

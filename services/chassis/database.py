@@ -10,6 +10,10 @@ from services.chassis.errors import Unavailable
 # Nothing in a service may wait for ever: a statement, a lock, a transaction left open by a frozen process.
 _LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
+# A server going or coming (08, 57P), read-only after a failover (25006), out of disk, memory or connections (53),
+# failing to read or write (58): never the fault of the event at hand, so that it must not be parked for it.
+_NOT_NOW = ("08", "25006", "53", "57P", "58")
+
 
 class Database:
     """A pool of connections. Raises Unavailable when the server cannot be reached."""
@@ -50,9 +54,12 @@ class Database:
 
 
 def _reached(error: exc.DBAPIError) -> bool:
-    """Whether the server answered with an error of its own: those have an SQLSTATE, a lost connection has none.
+    """Whether the server took the statement and found it wrong, rather than being away or able to take nothing.
 
-    Classes 57P (admin shutdown, crash, starting up) and 08 are a server going or coming.
+    A lost connection is an OperationalError without SQLSTATE. What the driver itself refuses to send (a NUL in a
+    text) has no SQLSTATE either, and would be refused for ever.
     """
     state = getattr(error.orig, "sqlstate", None)
-    return state is not None and not str(state).startswith(("57P", "08"))
+    if state is None:
+        return not isinstance(error, exc.OperationalError)
+    return not str(state).startswith(_NOT_NOW)

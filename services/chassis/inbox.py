@@ -40,7 +40,7 @@ def read(body: bytes, content_type: str, accepted: type[D]) -> list[Received[D]]
         if not isinstance(documents, list):
             raise Unreadable("a batch must be a JSON array")
         return [_read_one(one, body if len(documents) == 1 else None, accepted) for one in documents]
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # not UTF-8, not JSON, or a number of thousands of digits
         raise Unreadable(f"not JSON: {type(error).__name__}") from None
     except RecursionError:
         raise Unreadable("not JSON: nested too deeply") from None
@@ -53,10 +53,23 @@ def _read_one(document: Any, body: bytes | None, accepted: type[D]) -> Received[
             raise Unreadable(f"expected type {accepted.TYPE}")
         data = accepted.model_validate(envelope.data)
     except ValidationError as error:
-        places = ", ".join(".".join(map(str, problem["loc"])) + f" ({problem['type']})" for problem in error.errors())
+        places = ", ".join(
+            f"{'.'.join(map(str, problem['loc'])) or 'document'} ({problem['type']})" for problem in error.errors()
+        )
         raise Unreadable(f"not a valid event: {places}"[:500]) from None
     event = Event(data, envelope.id, envelope.source, envelope.time, envelope.traceparent)
-    return Received(event, body if body is not None else json.dumps(document, ensure_ascii=False).encode())
+    return Received(event, body if body is not None else json.dumps(document).encode())
+
+
+def parts(body: bytes, content_type: str) -> list[bytes]:
+    """The documents of a batch one by one, so that an unreadable one takes no other with it; none for anything else."""
+    if content_type != BATCH_CONTENT_TYPE:
+        return []
+    try:
+        documents = json.loads(body)
+        return [json.dumps(one).encode() for one in documents] if isinstance(documents, list) else []
+    except (ValueError, RecursionError):
+        return []
 
 
 def admit(connection: Connection, received: Sequence[Received[D]]) -> list[Received[D]]:

@@ -29,13 +29,23 @@ def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _without_its_text, renderer],
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # nameko logs the exception of every failing worker with its message; ours say what may be said.
     for noisy in ("nameko", "amqp", "kombu", "eventlet", "httpx", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.CRITICAL)
+        logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
+
+
+def _without_its_text(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """A library that logs an exception would quote it: told as `reason_of` tells it."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["reason"] = reason_of(error)
+    return event
 
 
 def get(name: str) -> Logger:

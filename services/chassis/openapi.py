@@ -80,7 +80,7 @@ def _operation(method: Any, entry: Http, path: str) -> dict[str, Any]:  # noqa: 
         },
     }
     if entry.query_form:
-        properties = entry.query_form.model_json_schema().get("properties", {})
+        properties = entry.query_form.model_json_schema(ref_template=_REF).get("properties", {})
         operation["parameters"] += [{"name": key, "in": "query", "schema": value} for key, value in properties.items()]
     if entry.form:
         operation["requestBody"] = {

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from eventlet import Timeout
 from nameko.extensions import DependencyProvider
 from prometheus_client.metrics_core import Metric
 
@@ -13,9 +14,11 @@ from services.chassis.database import Database
 from services.chassis.metrics import gauge
 from services.chassis.relay import Relay
 from services.chassis.settings import Settings
-from services.chassis.vault import open_vault
+from services.chassis.vault import CHECK_OWNER, open_vault
 
 T = TypeVar("T")
+# With as much for the consumers, less than the ten seconds that Docker gives a container.
+STOP_SECONDS = 4.0
 
 
 class AppProvider(DependencyProvider):  # type: ignore[misc]
@@ -45,6 +48,10 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         vault = open_vault(settings.master_key_file, settings.state) if self._vault else None
         instance.app = App(container.service_name, settings, database, vault)
         instance.relays = []
+        if vault:
+            # Raises VaultError now rather than at the first visit, if this database was sealed with another key.
+            with instance.app.work() as work:
+                work.key(CHECK_OWNER)
         return instance
 
     def start(self) -> None:
@@ -62,7 +69,10 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
     def stop(self) -> None:
         """Called when no worker runs any more: publish what they left, close."""
         for relay in self.relays:
-            relay.stop()
+            relay.finish()
+        with Timeout(STOP_SECONDS, exception=False):
+            for relay in self.relays:
+                relay.stopped.wait()
         self.app.database.close()
 
     def get_dependency(self, _worker_ctx: object) -> App:

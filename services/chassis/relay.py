@@ -66,11 +66,10 @@ class Relay:
                 self.connected = False
         self.stopped.set()
 
-    def stop(self, timeout: float = 5.0) -> None:
-        """Publish what is left, for at most `timeout` seconds, and end."""
+    def finish(self) -> None:
+        """Publish what is left and end; `stopped` tells when. What is still left then waits for the next start."""
         self._stopping = True
         self._app.committed.set()
-        self.stopped.wait(timeout)
 
     def _declare(self, connection: Any) -> None:  # noqa: ANN401 - kombu is untyped
         if self._outside:

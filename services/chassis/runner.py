@@ -13,6 +13,7 @@ from nameko.containers import ServiceContainer
 
 from services.chassis import logs, outbox
 from services.chassis.database import Database
+from services.chassis.errors import Unavailable
 from services.chassis.migrate import migrate
 from services.chassis.postgres import EmbeddedPostgres
 from services.chassis.relay import INSIDE
@@ -21,9 +22,14 @@ from services.contracts.topology import SERVICES
 
 _WORKERS = 100
 _QUIET_SECONDS = 5.0
+_DATABASE_SECONDS = 30.0
 _CLEAN_STOP = "clean-stop"
 
 log = logs.get(__name__)
+
+
+class ServiceDied(Exception):
+    """A service ended by itself; the log says why."""
 
 
 class CannotRun(Exception):
@@ -53,12 +59,12 @@ def databases(settings: Settings, services: tuple[str, ...] = SERVICES) -> Itera
 def run(
     settings: Settings, classes: dict[str, type], tell: Callable[[str], None], ready: Callable[[], None] | None = None
 ) -> None:
-    """Serve `classes` until SIGTERM or SIGINT; `ready` runs once all answer. Raises CannotRun."""
+    """Serve `classes` until SIGTERM or SIGINT; `ready` runs once all answer. Raises CannotRun, ServiceDied."""
     if settings.in_memory and set(classes) != set(SERVICES):
         raise CannotRun("RELAIS_AMQP_URL is not set: the in-memory broker only joins services of one process.")
     for service in classes:
         _check_free(settings.address(service))
-    stop = Signal()
+    stop, died = Signal(), list[str]()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with databases(settings, tuple(classes)) as urls:
@@ -67,14 +73,16 @@ def run(
         containers = [_container(classes[service], settings, urls[service]) for service in classes]
         for container in containers:
             container.start()
-            eventlet.spawn(_watch, container, stop)
+            eventlet.spawn(_watch, container, stop, died)
         for service in classes:
             tell(f"{service:<12} http://{settings.address(service)}")
         if ready:
-            eventlet.spawn(_guard, ready, stop)
+            eventlet.spawn(_guard, ready, stop, died)
         while not stop.wait(3600):
             pass
         _stop(containers, settings, urls)
+    if died:
+        raise ServiceDied(", ".join(died))
 
 
 def _check_free(address: str) -> None:
@@ -90,11 +98,25 @@ def _check_free(address: str) -> None:
 def _prepare(service: str, url: str, settings: Settings) -> None:
     """Bring the tables up to date; with the in-memory broker, publish again what a crash may have lost."""
     database = Database(url, service)
+    _await(database, service)
     migrate(database, service)
     if settings.in_memory:
         with database.begin() as connection:
             outbox.move(connection, INSIDE, outbox.position_of(connection, _CLEAN_STOP))
     database.close()
+
+
+def _await(database: Database, service: str) -> None:
+    """Wait for a database that is still starting, as after a power cut. Raises Unavailable in the end."""
+    deadline = time.monotonic() + _DATABASE_SECONDS
+    while True:
+        try:
+            return database.ping()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            log.warning("waiting for the database", service=service)
+            time.sleep(2)
 
 
 def _container(service: type, settings: Settings, url: str) -> ServiceContainer:
@@ -108,23 +130,24 @@ def _container(service: type, settings: Settings, url: str) -> ServiceContainer:
     return ServiceContainer(service, config)
 
 
-def _watch(container: ServiceContainer, stop: Signal) -> None:
+def _watch(container: ServiceContainer, stop: Signal, died: list[str]) -> None:
     """A container that dies takes the process with it: whoever supervises us starts a clean one."""
     try:
         container.wait()
     except Exception as error:  # noqa: BLE001 - whatever killed it
         log.error("service died", service=container.service_name, reason=logs.reason_of(error))  # noqa: TRY400
+        died.append(container.service_name)
     stop.set()
 
 
-def _guard(ready: Callable[[], None], stop: Signal) -> None:
+def _guard(ready: Callable[[], None], stop: Signal, died: list[str]) -> None:
     """A bug in what follows the start ends the process rather than leaving it half started."""
     try:
         ready()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was
         log.error("start failed", reason=logs.reason_of(error))  # noqa: TRY400 - the reason says what may be said
+        died.append("start")
         stop.set()
-        raise
 
 
 def _stop(containers: list[ServiceContainer], settings: Settings, urls: dict[str, str]) -> None:

@@ -12,6 +12,8 @@ from services.contracts.topology import SERVICES
 
 MEMORY_BROKER = "memory://"
 _LAST_PORT = 65535
+_LONGEST_DELAY = 30 * 24 * 3600
+_ROOT = Path(__file__).parents[2]
 
 
 def _host_and_port(value: str) -> str:
@@ -23,13 +25,33 @@ def _host_and_port(value: str) -> str:
 
 
 def _positive_delays(value: str) -> str:
-    if not all(float(part) > 0 for part in value.split(",")):
-        reason = "expected seconds separated by commas, such as 1,5,30"
+    reason = "expected seconds separated by commas, such as 1,5,30"
+    try:
+        fine = all(0 < float(part) <= _LONGEST_DELAY for part in value.split(","))
+    except ValueError:
+        fine = False
+    if not fine:
+        raise ValueError(reason)
+    return value
+
+
+def _broker(value: str) -> str:
+    if not value.startswith(("amqp://", "amqps://", MEMORY_BROKER)):
+        reason = "expected amqp://user:password@host/vhost"
+        raise ValueError(reason)
+    return value
+
+
+def _postgresql(value: str) -> str:
+    if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        reason = "expected postgresql://user:password@host/database"
         raise ValueError(reason)
     return value
 
 
 Address = Annotated[str, AfterValidator(_host_and_port)]
+BrokerUrl = Annotated[str, AfterValidator(_broker)]
+DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
 
 
 def default_state() -> Path:
@@ -44,18 +66,20 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="RELAIS_", extra="ignore", hide_input_in_errors=True)
 
-    state: Path = Field(default_factory=default_state, description="Folder of the embedded mode's data and keys.")
-    network: Path = Field(
-        default=Path(__file__).parents[2] / "deploy" / "networks", description="Network file, or folder of them."
+    state: Path = Field(
+        default_factory=default_state,
+        description="Folder of the embedded mode's data and keys. Default: `~/.local/state/relais`, or"
+        " `$XDG_STATE_HOME/relais`; for root `/var/lib/relais`.",
     )
-    amqp_url: str | None = Field(
+    network: Path = Field(default=_ROOT / "deploy" / "networks", description="Network file, or folder of them.")
+    amqp_url: BrokerUrl | None = Field(
         None, description="RabbitMQ, vhost `relais`: amqp://user:password@host/relais. Default: in-memory broker."
     )
-    amqp_url_partners: str | None = Field(None, description="Default: `RELAIS_AMQP_URL` with vhost `partners`.")
-    database_url_intake: str | None = Field(None, description="postgresql://… Default: embedded PostgreSQL.")
-    database_url_orientation: str | None = Field(None, description="As above.")
-    database_url_referral: str | None = Field(None, description="As above.")
-    database_url_reporting: str | None = Field(None, description="As above.")
+    amqp_url_partners: BrokerUrl | None = Field(None, description="Default: `RELAIS_AMQP_URL` with vhost `partners`.")
+    database_url_intake: DatabaseUrl | None = Field(None, description="postgresql://… Default: embedded PostgreSQL.")
+    database_url_orientation: DatabaseUrl | None = Field(None, description="As above.")
+    database_url_referral: DatabaseUrl | None = Field(None, description="As above.")
+    database_url_reporting: DatabaseUrl | None = Field(None, description="As above.")
     intake_http: Address = Field("127.0.0.1:8001", description="host:port that intake listens on.")
     orientation_http: Address = Field("127.0.0.1:8002", description="As above.")
     referral_http: Address = Field("127.0.0.1:8003", description="As above.")
@@ -124,6 +148,17 @@ class Settings(BaseSettings):
         return (public or f"http://{address}").rstrip("/")
 
 
+def described() -> list[tuple[str, str, str]]:
+    """(variable, default, what it is) of every setting; no default where the description tells it."""
+    rows = []
+    for name, setting in Settings.model_fields.items():
+        default = setting.default if setting.default_factory is None else None
+        if isinstance(default, Path):
+            default = default.relative_to(_ROOT)
+        rows.append((f"RELAIS_{name.upper()}", "" if default is None else str(default), setting.description or ""))
+    return rows
+
+
 class BadSettings(Exception):
     """The environment is wrong; each line names a variable and the reason."""
 
@@ -140,4 +175,4 @@ def load_settings() -> Settings:
         raise BadSettings("\n".join(lines)) from None
 
 
-__all__ = ["MEMORY_BROKER", "SERVICES", "BadSettings", "Settings", "load_settings"]
+__all__ = ["MEMORY_BROKER", "SERVICES", "BadSettings", "Settings", "described", "load_settings"]

@@ -13,18 +13,20 @@ from functools import wraps
 from typing import Any, Generic
 
 import kombu
+from eventlet import Timeout
 from eventlet.event import Event as Result
 from nameko.extensions import Entrypoint
 
 from services.chassis import broker, inbox, logs
 from services.chassis.app import App, D, Event, Work
 from services.chassis.errors import Rejected, RetryLater, Unavailable
-from services.chassis.provider import app_of
+from services.chassis.provider import STOP_SECONDS, app_of
+from services.contracts.envelope import CONTENT_TYPE
 
 _POLL_SECONDS = 1.0
 
 log = logs.get(__name__)
-AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, Unavailable)
+AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.Garbled, Unavailable)
 Handler = Callable[[Any, Event[D], Work], None]
 
 
@@ -49,10 +51,14 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         ]
 
     def stop(self) -> None:
-        """Finish and acknowledge the batch at hand, then end."""
+        """Finish and acknowledge the batch at hand, then end; a frozen broker is not waited for.
+
+        What is not acknowledged comes again, and the inbox knows whether it was handled.
+        """
         self._stopping = True
-        for thread in self._threads:
-            thread.wait()
+        with Timeout(STOP_SECONDS, exception=False):
+            for thread in self._threads:
+                thread.wait()
 
     def consume(self) -> None:
         """Consume until stopped, whatever happens to broker and database."""
@@ -93,9 +99,9 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
             while not self._stopping:
                 connection.heartbeat_check()
                 try:
-                    connection.drain_events(timeout=_POLL_SECONDS)
+                    broker.drain(connection, _POLL_SECONDS)
                     while len(arrived) < size:
-                        connection.drain_events(timeout=0)
+                        broker.drain(connection, 0)
                 except TimeoutError:
                     pass
                 while arrived:
@@ -115,12 +121,19 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         received: list[inbox.Received[D]] = []
         for message in messages:
             body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
-            try:
-                received += inbox.read(body, message.content_type or "", self.event)
-            except inbox.Unreadable as error:
-                self._park_message(body, message.content_type or "", str(error))
+            received += self._read(body, message.content_type or "")
         if received:
             self._handle(received)
+
+    def _read(self, body: bytes, content_type: str) -> list[inbox.Received[D]]:
+        """What can be read; what cannot is parked, alone."""
+        try:
+            return inbox.read(body, content_type, self.event)
+        except inbox.Unreadable as error:
+            parts = inbox.parts(body, content_type)
+            if not parts:
+                self._park_message(body, content_type, str(error))
+            return [one for part in parts for one in self._read(part, CONTENT_TYPE)]
 
     def _handle(self, received: list[inbox.Received[D]]) -> None:
         """All together; if that fails, one at a time, so that one poison event takes no other with it."""
@@ -176,7 +189,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         due_at = self._due(1, error)
         failure = inbox.Failure(
             self.queue.name,
-            "application/cloudevents+json",
+            CONTENT_TYPE,
             one.document,
             1,
             logs.reason_of(error),
@@ -186,17 +199,23 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         )
         with self.app.work() as work:
             inbox.remember(work.connection, failure, self.app.clock.now())
-        self._tell(failure.reason, due_at, one.event.id)
+        self._tell(failure)
 
     def _park_message(self, body: bytes, content_type: str, reason: str) -> None:
-        failure = inbox.Failure(self.queue.name, content_type, body, 1, reason, None)
+        # A text column takes no NUL, and no half of a surrogate pair.
+        kind = content_type if content_type.isprintable() else ""
+        failure = inbox.Failure(self.queue.name, kind, body, 1, reason, None)
         with self.app.work() as work:
             inbox.remember(work.connection, failure, self.app.clock.now())
-        self._tell(reason, None, None)
+        self._tell(failure)
 
-    def _tell(self, reason: str, due_at: datetime | None, id_: str | None) -> None:
-        self._count("retried" if due_at else "parked")
-        log.warning("event failed" if due_at else "event parked", queue=self.queue.name, id=id_, reason=reason)
+    def _tell(self, failure: inbox.Failure) -> None:
+        facts = {"queue": failure.queue, "id": failure.id, "tries": failure.tries, "reason": failure.reason}
+        if failure.due_at:
+            log.warning("event failed", **facts, again_at=failure.due_at.isoformat())
+        else:
+            log.warning("event parked", **facts)
+        self._count("retried" if failure.due_at else "parked")
 
     def _retry_one(self) -> bool:
         """Try the failed event that is due first; whether there was one."""
@@ -218,10 +237,10 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
                 raise
             unreadable = isinstance(error, inbox.Unreadable)
             due_at = None if unreadable else self._due(row.tries + 1, error)
-            reason = logs.reason_of(error)
+            tries, reason = row.tries + 1, logs.reason_of(error)
             with self.app.work() as work:
-                inbox.postpone(work.connection, row.number, tries=row.tries + 1, reason=reason, due_at=due_at)
-            self._tell(reason, due_at, row.id)
+                inbox.postpone(work.connection, row.number, tries=tries, reason=reason, due_at=due_at)
+            self._tell(inbox.Failure(row.queue, row.content_type, row.body, tries, reason, due_at, row.source, row.id))
         else:
             self._handled(events)
         return True

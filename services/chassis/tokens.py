@@ -12,6 +12,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
+from services.chassis import logs
 from services.chassis.errors import Rejected
 from services.chassis.settings import Settings
 from services.chassis.vault import write_private
@@ -22,6 +23,8 @@ ROLES: tuple[Role, ...] = ("site", "agent", "partner", "steering", "ops")
 _ALGORITHMS = ["ES256", "ES384", "RS256", "PS256"]
 _KEYS_SECONDS, _REREAD_SECONDS = 300, 10
 _CLOCK_SKEW_SECONDS = 30
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +95,27 @@ class Tokens:
             # The signer may have rotated its keys since we read them.
             if time.monotonic() - self._read_at < _REREAD_SECONDS:
                 raise
-            self._keys = None
+            self._read_at = -_KEYS_SECONDS
             return dict(jwt.decode(token, self._key_set(), algorithms=_ALGORITHMS).claims)
 
     def _key_set(self) -> KeySet:
-        if self._keys is None or time.monotonic() - self._read_at > _KEYS_SECONDS:
-            self._keys = KeySet.import_key_set(self._read_keys())
-            self._read_at = time.monotonic()
+        """The keys, read again from time to time; while that fails, those we have go on serving."""
+        if self._keys is not None and time.monotonic() - self._read_at < _KEYS_SECONDS:
+            return self._keys
+        self._read_at = time.monotonic()
+        try:
+            self._keys = self._import(self._read_keys())
+        except TokenError as error:
+            if self._keys is None:
+                raise
+            log.warning("keys not read again", reason=str(error))
         return self._keys
+
+    def _import(self, document: Any) -> KeySet:  # noqa: ANN401 - JSON
+        try:
+            return KeySet.import_key_set(document)
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise TokenError(f"RELAIS_JWKS: not a set of public keys: {type(error).__name__}") from None
 
     def _read_keys(self) -> Any:  # noqa: ANN401 - JSON
         source = self._settings.jwks

@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _NONCE, _KEY_BYTES = 12, 32
+# Owner of the key that only tells whether the master key is the right one.
+CHECK_OWNER = UUID(int=0)
 
 
 class VaultError(Exception):
@@ -106,4 +108,4 @@ def _decrypt(cipher: AESGCM, sealed: bytes, context: str) -> bytes:
     try:
         return cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], context.encode())
     except (InvalidTag, ValueError):
-        raise VaultError("wrong key, or altered text") from None
+        raise VaultError("not the master key that this was sealed with, or altered since") from None

@@ -1,10 +1,9 @@
 """What every service answers over HTTP besides its own calls: health, metrics, OpenAPI, schemas."""
 
-from services.chassis import metrics, openapi
+from services.chassis import broker, metrics, openapi
 from services.chassis.app import App
 from services.chassis.errors import Rejected, Unavailable, not_found
 from services.chassis.http import Answer, Request, http
-from services.chassis.readiness import broker_reachable
 from services.contracts import schemas
 
 
@@ -26,7 +25,7 @@ class Web:
             self.app.database.ping()
         except Unavailable:
             away.append("database")
-        if not broker_reachable(self.app.settings):
+        if not broker.reachable(self.app.settings.broker_url):
             away.append("broker")
         if away:
             raise Rejected("not-ready", f"Injoignable : {', '.join(away)}.", status=503, headers={"Retry-After": "5"})

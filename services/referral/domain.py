@@ -55,6 +55,10 @@ def answer_problem(
         return "reason", "Un refus demande un motif."
     if reason is DeclineReason.OTHER and not note:
         return "note", "Le motif « other » demande une explication (note)."
+    if reason is not None and status is not S.DECLINED:
+        return "reason", "Un motif n’accompagne qu’un refus (declined)."
     if status is S.COMPLETED and not has_outcome:
         return "outcome", "Une clôture demande un résultat (outcome)."
+    if has_outcome and status is not S.COMPLETED:
+        return "outcome", "Un résultat n’accompagne qu’une clôture (completed)."
     return None

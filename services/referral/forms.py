@@ -4,11 +4,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.contracts.codes import DeclineReason, ReferralOutcome, ReferralState
 from services.contracts.referral import Links
-from services.referral import domain
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -41,15 +40,6 @@ class AnswerForm(BaseModel):
     def state(self) -> ReferralState:
         """The state that this answer asks for."""
         return ReferralState(self.status)
-
-    @model_validator(mode="after")
-    def _complete(self) -> "AnswerForm":
-        problem = domain.answer_problem(self.state, self.reason, self.note, has_outcome=self.outcome is not None)
-        if problem:
-            field, what = problem
-            message = f"{field} : {what}"
-            raise ValueError(message)
-        return self
 
 
 class AnswerTaken(BaseModel):

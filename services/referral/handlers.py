@@ -112,8 +112,11 @@ def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, tracep
     """Take a partner's answer; and whether it was there already.
 
     Raises Rejected: 404 when the referral is not this partner's, 409 when its state does not allow this answer or
-    when the same answer_id came with other content.
+    when the same answer_id came with other content, 422 when it says too little.
     """
+    if problem := domain.answer_problem(form.state, form.reason, form.note, has_outcome=form.outcome is not None):
+        field, detail = problem
+        raise Rejected("invalid", detail, errors=[{"pointer": f"/{field}", "detail": detail}])
     with app.work(traceparent) as work:
         referral = _addressed(referral_id, caller, work)
         fingerprint = app.vault.index("answer", form.model_dump_json())
@@ -127,6 +130,13 @@ def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, tracep
             return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=state, step=known.step), True
         _guard(ReferralState(referral.state), form.state)
         _move(referral, form, caller, work, fingerprint)
+    if form.story_sufficient is not None:
+        app.metrics.count(
+            "relais_story_sufficient",
+            "Answers to: was the story enough?",
+            category=referral.category,
+            answer="yes" if form.story_sufficient else "no",
+        )
     step = referral.step + 1
     return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=form.state, step=step), False
 

@@ -22,6 +22,8 @@ from services.referral import domain
 from services.referral.forms import EventsPage, EventsQuery, ReferralsPage, ReferralsQuery, ReferralView
 from services.referral.tables import referrals
 
+_LAST_POSITION = 2**63 - 1
+
 
 def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> ReferralsPage:
     """What is addressed to a partner, or was sent by a site. Raises Rejected (422) on a foreign `after`."""
@@ -97,7 +99,10 @@ def _position(cursor: str | None) -> int:
     if cursor is None:
         return 0
     try:
-        return int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        position = int(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, binascii.Error):
+        position = -1
+    if not 0 <= position <= _LAST_POSITION:
         detail = "Valeur attendue : le « next » d’une page précédente."
-        raise Rejected("invalid", detail, errors=[{"pointer": "/after", "detail": detail}]) from None
+        raise Rejected("invalid", detail, errors=[{"pointer": "/after", "detail": detail}])
+    return position
