@@ -31,8 +31,6 @@ BROKER_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-
-
 def _properties(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
     """py-amqp's own; but a property that is no UTF-8 or no date would end every consumer that meets the message.
 
@@ -143,7 +141,7 @@ def drain(connection: kombu.Connection, timeout: float) -> None:
         connection.drain_events(timeout=timeout)
     except BROKER_ERRORS:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever a stranger put there
         raise Garbled(type(error).__name__) from None
 
 

@@ -13,5 +13,9 @@ os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")
 warnings.filterwarnings("ignore", message="\\s*Eventlet is deprecated")
 
 import eventlet  # noqa: E402
+from eventlet import debug  # noqa: E402
 
 eventlet.monkey_patch()
+
+# A green thread that dies would print a traceback, whose last line may quote what a person told: ours is logged.
+debug.hub_exceptions(state=False)

@@ -82,8 +82,14 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
 
     def _readings(self) -> Iterator[Metric]:
         with self.app.read() as connection:
-            number = inbox.count_parked(connection)
-        yield gauge("relais_parked_events", "Events given up.", ("service",), [((self.app.service,), number)])
+            parked = inbox.count_parked(connection)
+            backlogs = [relay.backlog(connection) for relay in self.relays]
+        for name, help_, value in (
+            ("relais_outbox_pending", "Events not yet published.", sum(count for count, _ in backlogs)),
+            ("relais_outbox_oldest_seconds", "Age of the oldest of them.", max(age for _, age in backlogs)),
+            ("relais_parked_events", "Events given up.", parked),
+        ):
+            yield gauge(name, help_, ("service",), [((self.app.service,), value)])
 
 
 class Provided(DependencyProvider, Generic[T]):  # type: ignore[misc]

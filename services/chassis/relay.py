@@ -10,13 +10,11 @@ from itertools import groupby
 from threading import Event as Signal
 from typing import Any
 
-from prometheus_client.metrics_core import Metric
-from sqlalchemy import Row, text
+from sqlalchemy import Connection, Row, text
 
 from services.chassis import broker, logs, outbox
 from services.chassis.app import App
 from services.chassis.errors import Unavailable
-from services.chassis.metrics import gauge
 from services.contracts import topology
 from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
 
@@ -44,8 +42,6 @@ class Relay:
         self._stopping = False
         self.stopped = Signal()
         self.connected = False
-        if not outside:
-            app.metrics.read(self._readings)
 
     def run(self) -> None:
         """Publish until stopped; a broker or a database that is away is waited for."""
@@ -126,12 +122,9 @@ class Relay:
                 else:
                     yield broker.Message(exchange, key, f"[{','.join(bodies)}]", BATCH_CONTENT_TYPE, kind)
 
-    def _readings(self) -> Iterator[Metric]:
-        service = self._app.service
-        with self._app.read() as connection:
-            count, oldest = outbox.backlog(connection, self._mark, outside=self._outside)
-        yield gauge("relais_outbox_pending", "Events not yet published.", ("service",), [((service,), count)])
-        yield gauge("relais_outbox_oldest_seconds", "Age of the oldest of them.", ("service",), [((service,), oldest)])
+    def backlog(self, connection: Connection) -> tuple[int, float]:
+        """How many events wait to be published, and the age in seconds of the oldest."""
+        return outbox.backlog(connection, self._mark, outside=self._outside)
 
 
 def _chunks(bodies: list[str]) -> Iterator[list[str]]:

@@ -156,7 +156,8 @@ def _stop(containers: list[ServiceContainer], settings: Settings, urls: dict[str
     for container in containers:
         clean = clean and _quiet(container.service_name)
         container.stop()
-    if not clean:
+    # What could not be handled any more went back to its queue.
+    if not clean or any(queue.qsize() for queue in Channel.queues.values()):
         return
     for service, url in urls.items():
         database = Database(url, service)

@@ -56,7 +56,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         What is not acknowledged comes again, and the inbox knows whether it was handled.
         """
         self._stopping = True
-        with Timeout(STOP_SECONDS, exception=False):
+        with Timeout(None if self.app.settings.in_memory else STOP_SECONDS, exception=False):
             for thread in self._threads:
                 thread.wait()
 
@@ -106,9 +106,13 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
                     pass
                 while arrived:
                     batch = arrived[:size]
-                    del arrived[:size]
-                    self._handle_messages(batch)
+                    try:
+                        self._handle_messages(batch)
+                    except BaseException:
+                        self._give_back(arrived)
+                        raise
                     self._acknowledge(channel, batch)
+                    del arrived[:size]
 
     def _acknowledge(self, channel: Any, batch: list[kombu.Message]) -> None:  # noqa: ANN401 - kombu is untyped
         if self.app.settings.in_memory:
@@ -116,6 +120,12 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
                 message.ack()
         else:
             channel.basic_ack(batch[-1].delivery_tag, multiple=True)
+
+    def _give_back(self, messages: list[kombu.Message]) -> None:
+        """A real broker sends again what was not acknowledged; the one in memory would forget it."""
+        if self.app.settings.in_memory:
+            for message in messages:
+                message.requeue()
 
     def _handle_messages(self, messages: list[kombu.Message]) -> None:
         received: list[inbox.Received[D]] = []

@@ -1,0 +1,89 @@
+"""The environment is checked when the process starts."""
+
+from pathlib import Path
+
+import pytest
+
+from services.chassis.settings import BadSettings, Settings, load_settings
+
+# A bad value for each variable that can be wrong by itself; `secret` marks what must not be repeated.
+BAD = {
+    "RELAIS_AMQP_URL": "http://user:secret@host/",
+    "RELAIS_AMQP_URL_PARTNERS": "secret@host",
+    "RELAIS_DATABASE_URL_INTAKE": "mysql://user:secret@host/x",
+    "RELAIS_DATABASE_URL_ORIENTATION": "secret",
+    "RELAIS_DATABASE_URL_REFERRAL": "",
+    "RELAIS_DATABASE_URL_REPORTING": "sqlite:///secret",
+    "RELAIS_INTAKE_HTTP": "8001",
+    "RELAIS_ORIENTATION_HTTP": "127.0.0.1:0",
+    "RELAIS_REFERRAL_HTTP": "127.0.0.1:65536",
+    "RELAIS_REPORTING_HTTP": "127.0.0.1:http",
+    "RELAIS_MAX_BODY_BYTES": "0",
+    "RELAIS_BATCH_SIZE": "1001",
+    "RELAIS_LOG_LEVEL": "loud",
+    "RELAIS_LOG_FORMAT": "xml",
+}
+
+
+@pytest.mark.parametrize(("variable", "value"), BAD.items(), ids=BAD)
+def test_a_bad_value_is_told_by_the_variables_name(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    """One line, with a reason, and without the value, which may hold a password."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings) as caught:
+        load_settings()
+    (line,) = str(caught.value).splitlines()
+    name, _, reason = line.partition(": ")
+    assert name == variable
+    assert reason
+    assert "secret" not in line
+
+
+@pytest.mark.parametrize("delays", ["", "1,,2", "0", "-1", "1;2", "soon", "nan", "inf", "1e300"])
+def test_delays_are_positive_and_end(monkeypatch: pytest.MonkeyPatch, delays: str) -> None:
+    """An endless delay would only fail when the first event does."""
+    monkeypatch.setenv("RELAIS_RETRY_DELAYS", delays)
+    with pytest.raises(BadSettings, match=r"^RELAIS_RETRY_DELAYS: .*expected seconds separated by commas"):
+        load_settings()
+
+
+def test_each_of_several_bad_values_has_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody wants to start six times to find six mistakes."""
+    for variable, value in BAD.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings) as caught:
+        load_settings()
+    assert {line.partition(":")[0] for line in str(caught.value).splitlines()} == set(BAD)
+
+
+def test_without_an_environment_everything_is_embedded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No broker, no database, nothing of ours is wrong by default."""
+    for variable in BAD:
+        monkeypatch.delenv(variable, raising=False)
+    settings = load_settings()
+    assert settings.in_memory
+    assert settings.partners_url is None
+    assert settings.database_url("intake") is None
+    assert settings.delays == [1, 5, 30, 120, 600]
+    assert Settings(state=tmp_path).state == tmp_path
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_a_database_url_names_the_driver_whatever_the_operator_wrote(scheme: str) -> None:
+    """Both usual spellings and SQLAlchemy's own are one and the same."""
+    settings = Settings(database_url_intake=f"{scheme}://u:p@h/d")
+    assert settings.database_url("intake") == "postgresql+psycopg://u:p@h/d"
+
+
+def test_the_partners_vhost_is_beside_the_internal_one() -> None:
+    """Same host and account, another vhost; unless told otherwise."""
+    inside = "amqp://u:p@h:5672/relais"
+    assert Settings(amqp_url=inside).partners_url == "amqp://u:p@h:5672/partners"
+    assert Settings(amqp_url=inside, amqp_url_partners="amqp://v@h2/out").partners_url == "amqp://v@h2/out"
+
+
+def test_a_public_url_takes_the_port_of_each_service() -> None:
+    """One origin behind a reverse proxy, or one port each."""
+    each = Settings(public_url="https://relais.example:{port}/", intake_http="0.0.0.0:9001")
+    assert each.url("intake") == "https://relais.example:9001"
+    assert Settings(public_url="https://relais.example/").url("reporting") == "https://relais.example"
+    assert Settings(intake_http="127.0.0.1:9001").url("intake") == "http://127.0.0.1:9001"
