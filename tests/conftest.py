@@ -7,6 +7,7 @@ inside its own process says so in its folder's conftest.
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,17 @@ from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
 SERVICES = ("intake", "orientation", "referral", "reporting")
+
+
+@pytest.fixture
+def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Return what prints a figure that a test measured, also when the test passes."""
+
+    def line(text: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n  {text}\n")
+
+    return line
 
 
 @pytest.fixture
@@ -113,8 +125,11 @@ def houses(
 
 
 @pytest.fixture(scope="session")
-def house(houses: Callable[..., House]) -> House:
-    """The running house that most tests share: leave it running, and expect others' visits in it."""
-    shared = houses()
+def house(houses: Callable[..., House], rabbit: Rabbit, vhosts: Callable[[], str]) -> House:
+    """The running house that most tests share: leave it running, and expect others' visits in it.
+
+    As in production, partners have a vhost of their own.
+    """
+    shared = houses(RELAIS_AMQP_URL_PARTNERS=rabbit.url(vhosts()))
     shared.start()
     return shared

@@ -137,13 +137,12 @@ class House:
 
         eventually(ready, READY_SECONDS)
 
-    def stop(self, *services: str) -> None:
-        """SIGTERM, and wait for the end."""
-        wanted = [self._processes.pop(name) for name in services or list(self._processes)]
-        for process in wanted:
+    def stop(self, *services: str) -> dict[str, int]:
+        """SIGTERM, and wait for the end; the exit codes."""
+        wanted = {name: self._processes.pop(name) for name in services or list(self._processes)}
+        for process in wanted.values():
             process.terminate()
-        for process in wanted:
-            process.wait(STOP_SECONDS)
+        return {name: process.wait(STOP_SECONDS) for name, process in wanted.items()}
 
     def kill(self, *services: str) -> None:
         """SIGKILL: no last word."""
@@ -221,10 +220,65 @@ class House:
         totals: dict[str, Any] = answer.json()["totals"]
         return totals
 
-    def relais(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run the `relais` command in this house's environment."""
-        command = [sys.executable, "-m", "services", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=60, check=False)
+    def sent(self, body: dict[str, Any], number: int = 1) -> list[dict[str, Any]]:
+        """Wait for the referrals of a visit: the first `number` of them, as its site sees them."""
+
+        def mine() -> list[dict[str, Any]]:
+            found = [
+                one for one in self.referrals("site", body["site"], limit="1000") if one["visit_id"] == body["visit_id"]
+            ]
+            return found if len(found) >= number else []
+
+        found: list[dict[str, Any]] = eventually(mine)
+        return found
+
+    def timeline(self, case: str, site: str) -> list[dict[str, Any]]:
+        """What reporting tells an agent of the site about a case; nothing before it knows the case."""
+        headers = self.bearer("agent", site)
+        answer = self.client.get(f"{self.url('reporting')}/v1/cases/{case}", headers=headers)
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            return []
+        assert answer.status_code == httpx.codes.OK, answer.text
+        entries: list[dict[str, Any]] = answer.json()["timeline"]
+        return entries
+
+    def events(self, partner: str, limit: int = 1000) -> list[dict[str, Any]]:
+        """Every page of GET /v1/referrals/events: what a partner without a queue reads."""
+        found: list[dict[str, Any]] = []
+        query = {"limit": str(limit)}
+        while True:
+            url, headers = f"{self.url('referral')}/v1/referrals/events", self.bearer("partner", partner)
+            page = self.client.get(url, headers=headers, params=query)
+            assert page.status_code == httpx.codes.OK, page.text
+            if not page.json()["events"]:
+                return found
+            found += page.json()["events"]
+            query["after"] = page.json()["next"]
+
+    def answer(self, partner: str, referral_id: str, **form: Any) -> httpx.Response:  # noqa: ANN401 - any field
+        """A partner's answer to a referral; its `answer_id` is fresh unless given."""
+        return self.client.post(
+            f"{self.url('referral')}/v1/referrals/{referral_id}/answers",
+            json={"answer_id": str(uuid4())} | form,
+            headers=self.bearer("partner", partner),
+        )
+
+    def metrics(self, service: str) -> str:
+        """A service's metrics as Prometheus reads them."""
+        return self.client.get(f"{self.url(service)}/metrics").text
+
+    def relais(self, *arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+        """Run the `relais` command in this house's environment, changed by `environment` (None: without it)."""
+        return self._python("-m", "services", *arguments, **environment)
+
+    def python(self, script: str) -> subprocess.CompletedProcess[str]:
+        """Run a Python script in this house's environment."""
+        return self._python("-c", script)
+
+    def _python(self, *arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
+        changed = {name: value for name, value in (self.environment | environment).items() if value is not None}
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, env=changed, capture_output=True, text=True, timeout=60, check=False)
 
 
 def _free_ports(number: int) -> list[int]:

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make test` needs beside Python: a broker, a browser and promtool. Root installs Debian's packages;
+# What `make test` needs beside Python: a broker, a browser, promtool and curl. Root installs Debian's packages;
 # none of their services is started or enabled, so nothing listens that was not listening before.
 set -eu
 
@@ -7,6 +7,7 @@ missing=
 [ -x /usr/sbin/rabbitmq-server ] || command -v rabbitmq-server >/dev/null || missing="$missing rabbitmq-server"
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing="$missing chromium"
 command -v promtool >/dev/null || missing="$missing prometheus"
+command -v curl >/dev/null || missing="$missing curl"
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

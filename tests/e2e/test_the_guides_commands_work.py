@@ -1,0 +1,76 @@
+"""What the guides tell readers to type is typed here, block after block, on a running house."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.contracts.topology import SERVICES
+from tests.support.house import House, visit
+
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"^```(sh|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Not for this house: what builds or administers another one.
+ELSEWHERE = ("make ", "rabbitmqctl", "psql", "relais run", "dead-letters")
+# As a reader would: look again a moment later. An error of the API is an error of the guide.
+CURL = """#!/bin/sh
+for _ in 1 2 3 4 5 6 7 8 9 10; do /usr/bin/env -i "$REAL_CURL" --fail-with-body -sS "$@" && exit; sleep 0.5; done
+exit 1
+"""
+
+
+def script_of(page: Path, house: House) -> str:
+    """The page's commands in order, at the addresses of this house."""
+    text = page.read_text(encoding="utf-8")
+    for number, service in enumerate(SERVICES, 8001):
+        text = text.replace(f"127.0.0.1:{number}", f"127.0.0.1:{house.ports[service]}")
+    blocks = []
+    for kind, block in BLOCK.findall(text):
+        if kind == "toml":
+            blocks.append(f"cat > laonnois.toml <<'TOML'\n{block}TOML")
+        elif not any(words in block for words in ELSEWHERE):
+            blocks.append(block)
+    return "\n".join(["set -eu", *blocks])
+
+
+@pytest.mark.parametrize(
+    ("page", "words"),
+    [
+        ("README.md", ["reference", "Mission locale", "Visite (France services Moreuil)", '"proposals"']),
+        ("docs/sites.md", ["reference", "16-logement", "1 visits recorded, 0 refused", "referrals"]),
+        ("docs/partenaires.md", ["fr.relais.ReferralSent.v1", '"state":"received"']),
+        ("docs/network-files.md", ["nothing to mend"]),
+    ],
+)
+def test_every_command_of_a_guide_works(house: House, tmp_path: Path, page: str, words: list[str]) -> None:
+    """Each ends with 0, and the page's commands print what it promises."""
+    body = visit()
+    house.post_visit(body)
+    house.sent(body)
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for name, text in (("relais", f'#!/bin/sh\nexec "{sys.executable}" -m services "$@"\n'), ("curl", CURL)):
+        (tools / name).write_text(text)
+        (tools / name).chmod(0o755)
+    (tmp_path / "deploy").symlink_to(ROOT / "deploy")
+    real = subprocess.run(["/bin/sh", "-c", "command -v curl"], capture_output=True, text=True, check=True)
+    done = subprocess.run(  # noqa: S603 - the commands are our own guides
+        ["/bin/sh", "-c", script_of(ROOT / page, house)],
+        cwd=tmp_path,
+        env=house.environment
+        | {
+            "PATH": f"{tools}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "REAL_CURL": real.stdout.strip(),
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for each in words:
+        assert each in done.stdout
