@@ -6,6 +6,7 @@ from services.chassis import green  # noqa: F401, I001
 import importlib
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated
 
 import httpx
@@ -15,11 +16,11 @@ from services.chassis import commands, runner
 from services.chassis.errors import Unavailable
 from services.chassis.postgres import PostgresError
 from services.chassis.settings import Settings
-from services.chassis.tokens import TokenError
+from services.chassis.tokens import ROLES, Role, TokenError, Tokens
 from services.chassis.vault import VaultError
 from services.demonstration import demonstrate
 from services.intake import commands as intake
-from services.network import NetworkError, load
+from services.network import Network, NetworkError, load
 from services.network import commands as network
 from services.reporting import commands as reporting
 
@@ -43,6 +44,46 @@ def service_class(name: str) -> type:
 
 
 @app.command()
+def token(
+    role: Annotated[str, typer.Argument(help=", ".join(ROLES))],
+    org: Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")],
+    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01)] = 12,
+) -> None:
+    """Print a bearer token and nothing else."""
+    settings = commands.settings()
+    found = next((each for each in ROLES if each == role), None)
+    if found is None:
+        raise commands.fail(f"ROLE: {role} is none of {', '.join(ROLES)}", 2)
+    known = _organisations(_network(settings), found)
+    if known is not None and org not in known:
+        raise commands.fail(f"ORG: the network files know no {org} for role {role}; they know {', '.join(known)}", 2)
+    try:
+        typer.echo(Tokens(settings).sign(found, org, valid=timedelta(hours=hours)))
+    except TokenError as error:
+        raise commands.fail(str(error)) from None
+
+
+def _organisations(network: Network, role: Role) -> list[str] | None:
+    """Whom a role may speak for; None: anybody."""
+    sites = [site.id for site in network.sites]
+    by_role = {
+        "site": sites,
+        "agent": sites,
+        "partner": [partner.id for partner in network.partners],
+        "steering": [charter.id for charter in network.charters] + sites,
+    }
+    return by_role.get(role)
+
+
+def _network(settings: Settings) -> Network:
+    """The network files, or exit 2 with a line for each flaw."""
+    try:
+        return load(settings.network)
+    except NetworkError as error:
+        raise commands.fail("\n".join(error.problems), 2) from None
+
+
+@app.command()
 def run(
     service: commands.ServiceOption = None,
     *,
@@ -53,10 +94,7 @@ def run(
     """Serve until SIGTERM or Ctrl-C; without RELAIS_AMQP_URL and RELAIS_DATABASE_URL_* on embedded defaults."""
     settings = commands.settings()
     names = commands.chosen(service)
-    try:
-        load(settings.network)
-    except NetworkError as error:
-        raise commands.fail("\n".join(error.problems), 2) from None
+    _network(settings)
     typer.echo("Relais is starting…")
     try:
         runner.run(

@@ -61,13 +61,16 @@ class Work:
         return self.connection.execute(statement, parameters)
 
     def emit(self, data: EventData, *, recipient: str | None = None) -> CloudEvent:
-        """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside."""
+        """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside.
+
+        Outside, the trace begins anew: by a common one, two partners could match their files.
+        """
         event = CloudEvent.wrapping(
             data,
             id_=str(self.ids.new()),
             time=self.clock.now(),
             base_url=self._app.settings.url(self._app.service),
-            traceparent=self.traceparent,
+            traceparent=self.traceparent if recipient is None else self.ids.new_trace(),
         )
         self._ledger.append(outbox.Entry(recipient, event.type, data.routing_key(), event.to_json()))
         return event

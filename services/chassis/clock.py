@@ -18,3 +18,7 @@ class Ids:
     def new(self) -> UUID:
         """A fresh identifier."""
         return uuid4()
+
+    def new_trace(self) -> str:
+        """A fresh W3C trace context."""
+        return f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, get_args
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -15,7 +14,6 @@ from services.chassis import inbox, logs, runner, secrets
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.settings import BadSettings, Settings, described, load_settings
-from services.chassis.tokens import Role, TokenError, Tokens
 from services.contracts import schemas as documents
 from services.contracts.topology import SERVICES
 
@@ -66,21 +64,6 @@ def chosen(names: list[str] | None) -> tuple[str, ...]:
         if name not in SERVICES:
             raise fail(f"--service: {name} is none of {', '.join(SERVICES)}", 2)
     return tuple(names or SERVICES)
-
-
-@app.command()
-def token(
-    role: Annotated[str, typer.Argument(help=", ".join(get_args(Role)))],
-    org: Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")],
-    hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01)] = 12,
-) -> None:
-    """Print a bearer token and nothing else."""
-    if role not in get_args(Role):
-        raise fail(f"ROLE: {role} is none of {', '.join(get_args(Role))}", 2)
-    try:
-        typer.echo(Tokens(settings()).sign(role, org, valid=timedelta(hours=hours)))  # type: ignore[arg-type]
-    except TokenError as error:
-        raise fail(str(error)) from None
 
 
 @app.command("secrets")

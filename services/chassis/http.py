@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from uuid import uuid4
 
 from eventlet import wsgi
 from eventlet.event import Event as Result
@@ -18,6 +17,7 @@ from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
 
 from services.chassis import logs, problems
+from services.chassis.clock import Ids
 from services.chassis.errors import Rejected, RetryLater, Unavailable, forbidden
 from services.chassis.provider import app_of
 from services.chassis.tokens import Caller, Role, Tokens
@@ -67,7 +67,7 @@ class Request:
         self._request = request
         self._caller = caller
         given = request.headers.get("traceparent", "")
-        self.traceparent = given if _TRACEPARENT.match(given) else f"00-{uuid4().hex}-{uuid4().hex[:16]}-01"
+        self.traceparent = given if _TRACEPARENT.match(given) else Ids().new_trace()
 
     @property
     def caller(self) -> Caller:
@@ -151,6 +151,7 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         form: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         answer: type[BaseModel] | None = None,
+        body_type: str = "application/json",
         max_bytes: int | None = None,
         **options: Any,  # noqa: ANN401 - nameko's
     ) -> None:
@@ -158,6 +159,7 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         self.form = form
         self.query_form = query
         self.answer = answer
+        self.body_type = body_type
         self.max_bytes = max_bytes
         super().__init__(method, url, **options)
 

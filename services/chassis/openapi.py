@@ -82,7 +82,13 @@ def _operation(method: Any, entry: Http, path: str) -> dict[str, Any]:  # noqa: 
     if entry.query_form:
         properties = entry.query_form.model_json_schema(ref_template=_REF).get("properties", {})
         operation["parameters"] += [{"name": key, "in": "query", "schema": value} for key, value in properties.items()]
-    if entry.form:
+    if entry.form and entry.body_type != "application/json":
+        line = "Une ligne JSON par élément ; schéma de chaque ligne : " + entry.form.__name__
+        operation["requestBody"] = {
+            "required": True,
+            "content": {entry.body_type: {"schema": {"type": "string", "description": line}}},
+        }
+    elif entry.form:
         operation["requestBody"] = {
             "required": True,
             "content": {"application/json": {"schema": _schema(entry.form)}},

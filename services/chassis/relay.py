@@ -102,7 +102,10 @@ class Relay:
                 log.warning("no queue", queues=sorted(set(publisher.returned)))
             outbox.move(connection, self._mark, rows[-1].position)
         for row in rows:
-            self._app.metrics.published.labels(self._app.service, row.type).inc()
+            if self._outside:
+                self._app.metrics.count("relais_partner_events_published", "Partners' events.", partner=row.recipient)
+            else:
+                self._app.metrics.published.labels(self._app.service, row.type).inc()
         return len(rows)
 
     def _addressed(self, rows: Rows) -> Iterator[broker.Message]:

@@ -1,6 +1,5 @@
-"""What intake knows without asking anyone: references, identities, what a free text may not hold."""
+"""What intake knows without asking anyone: references, identities, when a visit may be recorded."""
 
-import re
 import unicodedata
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid5
@@ -13,11 +12,6 @@ _PARIS = ZoneInfo("Europe/Paris")
 # Crockford's alphabet: no I, L, O, U, so that a reference read aloud or copied by hand comes back right.
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _REFERENCE_LENGTH = 12
-# Thirteen characters of a NIR (sex, year, month, département, commune, order), its key or not, separated or not.
-_NIR = re.compile(
-    r"(?<!\d)[1-478][\s.-]?\d{2}[\s.-]?(?:0[1-9]|1[0-2]|[2-9]\d)[\s.-]?(?:\d{2}|2[ABab])[\s.-]?\d{3}[\s.-]?\d{3}"
-    r"(?:[\s.-]?\d{2})?(?!\d)"
-)
 
 
 def new_reference(random: bytes) -> str:
@@ -53,11 +47,6 @@ def normalised_identity(family_name: str, given_name: str, birth_date: date) -> 
 def _letters(name: str) -> str:
     decomposed = unicodedata.normalize("NFKD", name).casefold().replace("œ", "oe").replace("æ", "ae")
     return "".join(character for character in decomposed if character.isalpha())
-
-
-def holds_nir(text: str) -> bool:
-    """Whether a text holds something shaped like a social security number, which is never stored."""
-    return _NIR.search(text) is not None
 
 
 def timing_problem(occurred_at: datetime, now: datetime, *, live: bool) -> str | None:

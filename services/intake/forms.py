@@ -16,22 +16,14 @@ from pydantic import (
 )
 
 from services.contracts.codes import Need
+from services.contracts.free_text import FreeText, Story, without_nir
 from services.contracts.intake import Identifier, NeedFacts, VisitFacts
-from services.intake import domain
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
 
-def _without_nir(text: str) -> str:
-    if domain.holds_nir(text):
-        reason = "Ce texte contient ce qui ressemble à un numéro de sécurité sociale : retirez-le."
-        raise ValueError(reason)
-    return text
-
-
-FreeText = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_without_nir)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(_without_nir)]
-Phone = Annotated[str, StringConstraints(pattern=r"^[+\d][\d .\-()]{5,24}$"), AfterValidator(_without_nir)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(without_nir)]
+Phone = Annotated[str, StringConstraints(pattern=r"^[+\d][\d .\-()]{5,24}$"), AfterValidator(without_nir)]
 
 
 class NeedForm(NeedFacts):
@@ -47,7 +39,7 @@ class NeedForm(NeedFacts):
         if self.label and self.code is not Need.AUTRE:
             reason = "label n’accompagne que le besoin « autre »."
             raise ValueError(reason)
-        _without_nir(self.label or "")
+        without_nir(self.label or "")
         return self
 
 
@@ -82,7 +74,7 @@ class VisitForm(VisitFacts):
     visit_id: UUID
     needs: tuple[NeedForm, ...] = Field(min_length=1, max_length=10)
     person: PersonForm | None = None
-    story: Annotated[str, StringConstraints(max_length=20000), AfterValidator(_without_nir)] | None = None
+    story: Story | None = None
     agreement: AgreementForm | None = None
     case: UUID | None = None
 

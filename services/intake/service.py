@@ -22,7 +22,14 @@ class IntakeService(Web):
         recorded = handlers.record_visit(form, request.caller, self.app, self.network, request.traceparent)
         return Answer(recorded.answer, status=200 if recorded.again else 201)
 
-    @http("POST", "/v1/visits/batch", roles=("site",), max_bytes=handlers.MAX_LINES_BYTES)
+    @http(
+        "POST",
+        "/v1/visits/batch",
+        roles=("site",),
+        form=VisitForm,
+        body_type=handlers.LINES_TYPE,
+        max_bytes=handlers.MAX_LINES_BYTES,
+    )
     def post_visits(self, request: Request) -> Answer:
         """Record up to 1000 visits, one JSON document a line; one result line each, in order."""
         body = request.raw(handlers.LINES_TYPE)

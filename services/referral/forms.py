@@ -7,10 +7,10 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from services.contracts.codes import DeclineReason, ReferralOutcome, ReferralState
+from services.contracts.free_text import FreeText, ShortText
 from services.contracts.referral import Links
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
-ShortText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class AppointmentForm(BaseModel):
@@ -34,7 +34,7 @@ class AnswerForm(BaseModel):
     outcome: ReferralOutcome | None = None
     appointment: AppointmentForm | None = None
     story_sufficient: bool | None = None
-    note: Annotated[str, StringConstraints(min_length=1, max_length=4000)] | None = None
+    note: FreeText | None = None
 
     @property
     def state(self) -> ReferralState:
