@@ -9,17 +9,18 @@ AHEAD = timedelta(minutes=5)
 LIVE_FOR = timedelta(days=7)
 _PARIS = ZoneInfo("Europe/Paris")
 
-# Crockford's alphabet: no I, L, O, U, so that a reference read aloud or copied by hand comes back right.
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+# Without I, L, O and Z, which copies by hand take for 1, 0 and 2, and without U; 31 of them, a prime, so that the check
+# character notices every single error and every swap of neighbours.
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXY"
 _REFERENCE_LENGTH = 12
 
 
 def new_reference(random: bytes) -> str:
-    """A reference out of 7 random bytes: 11 characters of 55 bits and one of check, `K7M2-Q4XD-1B9Z`."""
-    number = int.from_bytes(random[:7], "big") >> 1
+    """A reference out of 7 random bytes: 11 characters (54 bits) and one of check, `K7M2-Q4XD-1B9Y`."""
+    number = int.from_bytes(random[:7], "big")
     digits = ""
     for _ in range(_REFERENCE_LENGTH - 1):
-        number, rest = divmod(number, 32)
+        number, rest = divmod(number, len(_ALPHABET))
         digits += _ALPHABET[rest]
     whole = digits + _check(digits)
     return "-".join(whole[start : start + 4] for start in range(0, _REFERENCE_LENGTH, 4))
@@ -27,7 +28,7 @@ def new_reference(random: bytes) -> str:
 
 def normalised_reference(text: str) -> str | None:
     """A reference as it is indexed, whatever its case, dashes or look-alike letters; None when mistyped."""
-    digits = text.upper().replace("O", "0").replace("I", "1").replace("L", "1")
+    digits = text.upper().replace("O", "0").replace("I", "1").replace("L", "1").replace("Z", "2")
     digits = "".join(character for character in digits if character in _ALPHABET)
     if len(digits) != _REFERENCE_LENGTH or _check(digits[:-1]) != digits[-1]:
         return None
@@ -35,8 +36,8 @@ def normalised_reference(text: str) -> str | None:
 
 
 def _check(digits: str) -> str:
-    """ISO 7064-like: weights grow with the place, so that a swap of neighbours shows."""
-    return _ALPHABET[sum((place + 1) * _ALPHABET.index(digit) for place, digit in enumerate(digits)) % 31]
+    """A weighted sum modulo 31: no weight is 0, and no two neighbours' are equal."""
+    return _ALPHABET[sum((place + 1) * _ALPHABET.index(digit) for place, digit in enumerate(digits)) % len(_ALPHABET)]
 
 
 def normalised_identity(family_name: str, given_name: str, birth_date: date) -> str:
