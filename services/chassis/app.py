@@ -8,13 +8,13 @@ from threading import Event as Signal
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection, CursorResult, Executable, Table, insert, select
+from sqlalchemy import Connection, CursorResult, Executable, Table, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.schema import sort_tables
 
 from services.chassis import outbox
 from services.chassis.clock import Clock, Ids
-from services.chassis.database import Database
+from services.chassis.database import Database, insert_all
 from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
 from services.chassis.tables import vault_keys
@@ -99,7 +99,7 @@ class Work:
         """Write the collected rows, tables before those that refer to them."""
         rows, self._rows = self._rows, {}
         for table in sort_tables(rows) if len(rows) > 1 else rows:
-            self.connection.execute(insert(table), rows[table])
+            insert_all(self.connection, table, rows[table])
 
     def finish(self) -> bool:
         """Write everything; the outbox last, since its lock is held until the commit. Whether events were added."""

@@ -1,9 +1,14 @@
 """One PostgreSQL database per service."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date
+from functools import cache
+from typing import Any
+from uuid import UUID
 
-from sqlalchemy import Connection, create_engine, exc, text
+from sqlalchemy import Connection, Table, TextClause, create_engine, exc, text
 
 from services.chassis.errors import Unavailable
 
@@ -63,3 +68,31 @@ def _reached(error: exc.DBAPIError) -> bool:
     if state is None:
         return not isinstance(error, exc.OperationalError)
     return not str(state).startswith(_NOT_NOW)
+
+
+def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that all name the same columns, in their order, with one statement whatever their number.
+
+    They travel as one JSON parameter: on green threads five times as fast as the driver's `executemany`, which waits
+    for the server row by row (docs/decisions/13-rows-as-json.md).
+    """
+    if rows:
+        connection.execute(_insertion(table, tuple(rows[0])), {"rows": json.dumps(rows, default=_as_text)})
+
+
+@cache
+def _insertion(table: Table, columns: tuple[str, ...]) -> TextClause:
+    names = ", ".join(f'"{column}"' for column in columns)
+    source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS json))"
+    return text(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
+
+
+def _as_text(value: object) -> str:
+    """As PostgreSQL reads it from a text."""
+    if isinstance(value, bytes):
+        return "\\x" + value.hex()
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(type(value).__name__)

@@ -5,13 +5,14 @@ that remembers the last position it saw can never skip a row of a slower transac
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, text
+from sqlalchemy import ColumnElement, Connection, func, select, text
 from sqlalchemy.dialects import postgresql
 
+from services.chassis.database import insert_all
 from services.chassis.tables import marks, outbox
 
 Rows = Sequence[Any]
@@ -33,19 +34,7 @@ def append(connection: Connection, entries: Sequence[Entry], now: datetime) -> N
     if not entries:
         return
     commit_in_order(connection)
-    connection.execute(
-        insert(outbox),
-        [
-            {
-                "recipient": entry.recipient,
-                "type": entry.type,
-                "routing_key": entry.routing_key,
-                "body": entry.body,
-                "created_at": now,
-            }
-            for entry in entries
-        ],
-    )
+    insert_all(connection, outbox, [asdict(entry) | {"created_at": now} for entry in entries])
 
 
 def commit_in_order(connection: Connection) -> None:
