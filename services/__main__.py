@@ -100,9 +100,9 @@ def run(
         runner.run(
             settings, {name: service_class(name) for name in names}, typer.echo, _after_start(settings, samples=samples)
         )
-    except runner.CannotRun as error:
+    except (runner.CannotRun, TokenError, VaultError) as error:
         raise commands.fail(str(error), 2) from None
-    except (PostgresError, TokenError, VaultError, runner.ServiceDied) as error:
+    except (PostgresError, runner.ServiceDied) as error:
         raise commands.fail(str(error)) from None
 
 

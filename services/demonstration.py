@@ -17,11 +17,18 @@ from rich.table import Table
 
 from services.chassis.settings import Settings
 from services.chassis.tokens import Tokens
-from services.contracts.codes import CATEGORY_LABELS, REFERRAL_STATE_LABELS, Category, ReferralState
+from services.contracts.codes import REFERRAL_STATE_LABELS, Category, ReferralState
 from services.intake.commands import by_site, post_visits
 from services.intake.samples import sample_visits
 
 _SETTLED_SECONDS = 60.0
+_TOWARDS = {
+    Category.STATE: "vers l’État",
+    Category.DEPARTMENT: "vers le Département",
+    Category.OPERATOR: "vers un opérateur",
+    Category.LOCAL: "vers un partenaire local",
+    Category.SITE: "vers un site France services",
+}
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,8 @@ def _wait_until_counted(settings: Settings, tokens: Tokens, expected: dict[str, 
 
 
 def _table(sites: list[Site], day: date) -> Table:
-    table = Table(title=f"Ce que sont devenues les visites d’exemple (année arrêtée au {day:%d/%m/%Y})")
+    # A later start counts what was recorded since, too.
+    table = Table(title=f"Activité des sites d’exemple (visites d’exemple arrêtées au {day:%d/%m/%Y})")
     table.add_column("")
     for site in sites:
         table.add_column(site.id, justify="right")
@@ -123,9 +131,9 @@ def _table(sites: list[Site], day: date) -> Table:
     row("  dont emploi", total("emploi"))
     row("  dont SPIE", total("spie"))
     row("Besoins exprimés", total("needs"))
-    row("  réglés au guichet", total("by_outcome", "resolved"))
+    row("  résolus au guichet", total("by_outcome", "resolved"))
     row("  à orienter", total("by_outcome", "to-refer"), section=True)
-    row("Propositions (visites de la semaine)", total("proposals", "total"))
+    row("Propositions (hors historique)", total("proposals", "total"))
     row("  à traiter au guichet", total("proposals", "desk_first"), section=True)
     states = [Counter(referral["state"] for referral in site.referrals) for site in sites]
     categories = [
@@ -137,5 +145,5 @@ def _table(sites: list[Site], day: date) -> Table:
             row(f"Orientations : {REFERRAL_STATE_LABELS[state].lower()}", [counter[state] for counter in states])
     for category in Category:
         if any(counter[category] for counter in categories):
-            row(f"  vers {CATEGORY_LABELS[category]}", [counter[category] for counter in categories])
+            row(f"  {_TOWARDS[category]}", [counter[category] for counter in categories])
     return table

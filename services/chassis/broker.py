@@ -8,11 +8,10 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import kombu
-from amqp import serialization
-from amqp.spec import Basic
 from eventlet import Timeout
 from kombu.exceptions import OperationalError
 
+from services.chassis import decoding  # noqa: F401 - for what its import does
 from services.chassis.settings import MEMORY_BROKER
 from services.contracts import topology
 
@@ -31,23 +30,8 @@ BROKER_ERRORS: tuple[type[Exception], ...] = (
 )
 
 
-def _properties(buffer: bytes, offset: int) -> tuple[dict[str, Any], int]:
-    """py-amqp's own; but a property that is no UTF-8 or no date would end every consumer that meets the message.
-
-    Without properties it is read like any other, and parked if it cannot be.
-    """
-    try:
-        properties: tuple[dict[str, Any], int] = serialization.decode_properties_basic(buffer, offset)
-    except Exception:  # noqa: BLE001 - whatever a stranger put there
-        return {}, len(buffer)
-    return properties
-
-
-serialization.PROPERTY_CLASSES[Basic.CLASS_ID] = _properties
-
-
 class Garbled(Exception):
-    """The broker delivered what py-amqp cannot take apart: a routing key that is no UTF-8, say."""
+    """The broker delivered what py-amqp cannot take apart."""
 
 
 class NotConfirmed(Exception):

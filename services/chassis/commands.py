@@ -62,7 +62,7 @@ def chosen(names: list[str] | None) -> tuple[str, ...]:
     """Service names as given, or all; exit 2 on an unknown one."""
     for name in names or ():
         if name not in SERVICES:
-            raise fail(f"--service: {name} is none of {', '.join(SERVICES)}", 2)
+            raise fail(f"service: {name} is none of {', '.join(SERVICES)}", 2)
     return tuple(names or SERVICES)
 
 
@@ -123,8 +123,13 @@ def configuration_page() -> str:
 def _databases(names: list[str] | None) -> Iterator[dict[str, Database]]:
     loaded = settings()
     wanted = chosen(names)
-    if names is None and not loaded.in_memory:
-        wanted = tuple(service for service in SERVICES if loaded.database_url(service))
+    given = [service for service in SERVICES if loaded.database_url(service)]
+    if given and names is None:
+        wanted = tuple(given)
+    if missing := [service for service in wanted if given and service not in given]:
+        raise fail(f"RELAIS_DATABASE_URL_{missing[0].upper()} is not set", 2)
+    if not given and not (loaded.state / "postgresql").exists():
+        raise fail(f"no RELAIS_DATABASE_URL_… is set, and {loaded.state} holds no embedded PostgreSQL", 2)
     with runner.databases(loaded, wanted) as urls:
         opened = {service: Database(url, "dead-letters") for service, url in urls.items()}
         yield opened
@@ -144,7 +149,7 @@ def list_parked(service: ServiceOption = None, as_json: AsJson = False) -> None:
         typer.echo(json.dumps(rows))
         return
     if not rows:
-        typer.echo("No parked event.")
+        typer.echo(f"No parked event in {', '.join(databases)}.")
         return
     table = Table(
         *(Column(name, overflow="fold") for name in ("service", "number", "queue", "since", "tries", "reason"))

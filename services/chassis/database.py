@@ -45,7 +45,9 @@ class Database:
             raise Unavailable("database: no connection free") from error
         except exc.DBAPIError as error:
             if error.connection_invalidated or isinstance(error, exc.InterfaceError) or not _reached(error):
-                raise Unavailable("database unreachable") from error
+                # Without a statement it is the connection that failed: libpq's own words, which quote no data.
+                said = str(error.orig).splitlines()[0] if error.statement is None else ""
+                raise Unavailable(f"database unreachable {said}".strip()) from error
             raise
 
     def ping(self) -> None:

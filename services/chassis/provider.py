@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from eventlet import Timeout
 from nameko.extensions import DependencyProvider
 from prometheus_client.metrics_core import Metric
+from sqlalchemy import select
 
 from services.chassis import inbox
 from services.chassis.app import App
@@ -14,7 +15,8 @@ from services.chassis.database import Database
 from services.chassis.metrics import gauge
 from services.chassis.relay import Relay
 from services.chassis.settings import Settings
-from services.chassis.vault import CHECK_OWNER, open_vault
+from services.chassis.tables import vault_keys
+from services.chassis.vault import CHECK_OWNER, VaultError, open_vault
 
 T = TypeVar("T")
 # With as much for the consumers, less than the ten seconds that Docker gives a container.
@@ -49,9 +51,7 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         instance.app = App(container.service_name, settings, database, vault)
         instance.relays = []
         if vault:
-            # Raises VaultError now rather than at the first visit, if this database was sealed with another key.
-            with instance.app.work() as work:
-                work.key(CHECK_OWNER)
+            _check_master_key(instance.app)
         return instance
 
     def start(self) -> None:
@@ -90,6 +90,22 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             ("relais_parked_events", "Events given up.", parked),
         ):
             yield gauge(name, help_, ("service",), [((self.app.service,), value)])
+
+
+def _check_master_key(app: App) -> None:
+    """Raises VaultError now rather than at the first visit, if this database was sealed with another master key."""
+    with app.work() as work:
+        any_sealed = work.execute(select(vault_keys).limit(1)).first()
+        try:
+            if any_sealed:
+                app.vault.open_key(any_sealed.owner, any_sealed.wrapped)
+            else:
+                work.key(CHECK_OWNER)
+        except VaultError:
+            name = app.settings.master_key_file or app.settings.state / "master-key"
+            raise VaultError(
+                f"RELAIS_MASTER_KEY_FILE: {name} is not the master key that {app.service}'s database was sealed with"
+            ) from None
 
 
 class Provided(DependencyProvider, Generic[T]):  # type: ignore[misc]

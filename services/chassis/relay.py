@@ -52,6 +52,8 @@ class Relay:
                     self._declare(connection)
                     publisher = broker.Publisher(connection)
                     self.connected = True
+                    if failures:
+                        log.info("relay resumed", service=self._app.service, lane=self._mark)
                     failures = 0
                     self._drain(connection, publisher)
             except AWAY as error:

@@ -18,6 +18,7 @@ from services.chassis.migrate import migrate
 from services.chassis.postgres import EmbeddedPostgres
 from services.chassis.relay import INSIDE
 from services.chassis.settings import Settings
+from services.chassis.tokens import Tokens
 from services.contracts.topology import SERVICES
 
 _WORKERS = 100
@@ -60,16 +61,13 @@ def run(
     settings: Settings, classes: dict[str, type], tell: Callable[[str], None], ready: Callable[[], None] | None = None
 ) -> None:
     """Serve `classes` until SIGTERM or SIGINT; `ready` runs once all answer. Raises CannotRun, ServiceDied."""
-    if settings.in_memory and set(classes) != set(SERVICES):
-        raise CannotRun("RELAIS_AMQP_URL is not set: the in-memory broker only joins services of one process.")
-    for service in classes:
-        _check_free(settings.address(service))
+    _check(settings, tuple(classes))
     stop, died = Signal(), list[str]()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with databases(settings, tuple(classes)) as urls:
-        for service, url in urls.items():
-            _prepare(service, url, settings)
+        if not all(_prepare(service, url, settings, stop) for service, url in urls.items()):
+            return
         containers = [_container(classes[service], settings, urls[service]) for service in classes]
         for container in containers:
             container.start()
@@ -85,38 +83,61 @@ def run(
         raise ServiceDied(", ".join(died))
 
 
-def _check_free(address: str) -> None:
+def _check(settings: Settings, services: tuple[str, ...]) -> None:
+    """Refuse what could not work, before anything is started. Raises CannotRun, TokenError."""
+    if settings.in_memory and set(services) != set(SERVICES):
+        raise CannotRun("RELAIS_AMQP_URL is not set: the in-memory broker only joins services of one process.")
+    missing = [service for service in services if settings.database_url(service) is None]
+    # A forgotten or misspelt variable must not send visits to an embedded database that nobody looks at.
+    if missing and not (settings.in_memory and set(missing) == set(SERVICES)):
+        names = ", ".join(f"RELAIS_DATABASE_URL_{service.upper()}" for service in missing)
+        raise CannotRun(f"{names} not set: the embedded PostgreSQL is for when no broker and no database is given.")
+    Tokens(settings).read_keys()
+    for service in services:
+        _check_free(service, settings.address(service))
+
+
+def _check_free(service: str, address: str) -> None:
     host, _, port = address.rpartition(":")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, int(port)))
         except OSError as error:
-            raise CannotRun(f"{address} is not free: {error.strerror}. Choose another with RELAIS_…_HTTP.") from None
+            variable = f"RELAIS_{service.upper()}_HTTP"
+            raise CannotRun(f"{address} is not free: {error.strerror}. Choose another with {variable}.") from None
 
 
-def _prepare(service: str, url: str, settings: Settings) -> None:
-    """Bring the tables up to date; with the in-memory broker, publish again what a crash may have lost."""
+def _prepare(service: str, url: str, settings: Settings, stop: Signal) -> bool:
+    """Bring the tables up to date; with the in-memory broker, publish again what a crash may have lost.
+
+    False when told to stop while waiting for the database. Raises Unavailable when it does not come.
+    """
     database = Database(url, service)
-    _await(database, service)
+    if not _await(database, service, stop):
+        return False
     migrate(database, service)
     if settings.in_memory:
         with database.begin() as connection:
             outbox.move(connection, INSIDE, outbox.position_of(connection, _CLEAN_STOP))
     database.close()
+    return True
 
 
-def _await(database: Database, service: str) -> None:
-    """Wait for a database that is still starting, as after a power cut. Raises Unavailable in the end."""
+def _await(database: Database, service: str, stop: Signal) -> bool:
+    """Wait for a database that is still starting, as after a power cut; False when told to stop meanwhile."""
     deadline = time.monotonic() + _DATABASE_SECONDS
-    while True:
+    while not stop.is_set():
         try:
-            return database.ping()
-        except Unavailable:
+            database.ping()
+        except Unavailable as error:
             if time.monotonic() > deadline:
                 raise
-            log.warning("waiting for the database", service=service)
-            time.sleep(2)
+            log.warning("waiting for the database", service=service, reason=str(error))
+            stop.wait(2)
+        else:
+            return True
+    return False
 
 
 def _container(service: type, settings: Settings, url: str) -> ServiceContainer:

@@ -39,7 +39,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
 
     def setup(self) -> None:
         """Called by nameko before any start."""
-        self._stopping = False
+        self._stopping = self._paused = False
 
     def start(self) -> None:
         """Called by nameko once everything is set up."""
@@ -67,9 +67,15 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
                 self.app.database.ping()
                 with broker.connect(self.app.settings.broker_url, self.queue.name) as connection:
                     broker.declare_topology(connection)
+                    if self._paused:
+                        log.info("consumer resumed", service=self.app.service, queue=self.queue.name)
+                    self._paused = False
                     self._consume(connection)
             except AWAY as error:
-                log.warning("consumer paused", queue=self.queue.name, reason=type(error).__name__)
+                self._paused = True
+                log.warning(
+                    "consumer paused", service=self.app.service, queue=self.queue.name, reason=type(error).__name__
+                )
                 self._pause()
 
     def retry(self) -> None:
@@ -130,7 +136,9 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
     def _handle_messages(self, messages: list[kombu.Message]) -> None:
         received: list[inbox.Received[D]] = []
         for message in messages:
-            body = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+            body = message.body
+            if not isinstance(body, bytes):  # py-amqp has decoded it, as the sender's content-encoding said
+                body = str(body).encode(errors="backslashreplace")
             received += self._read(body, message.content_type or "")
         if received:
             self._handle(received)

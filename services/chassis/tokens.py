@@ -54,6 +54,10 @@ class Tokens:
         self._keys: KeySet | None = None
         self._read_at = 0.0
 
+    def read_keys(self) -> None:
+        """Read the keys now rather than at the first request. Raises TokenError."""
+        self._key_set()
+
     def sign(self, role: Role, org: str, *, subject: str | None = None, valid: timedelta = timedelta(hours=12)) -> str:
         """A token for `org` in `role`. Raises TokenError."""
         now = int(time.time())
@@ -136,7 +140,8 @@ class Tokens:
         try:
             return ECKey.import_key(json.loads(path.read_text()))
         except (OSError, ValueError, JoseError) as error:
-            raise TokenError(f"{path}: {type(error).__name__}, expected a private JWK") from None
+            kind = type(error).__name__
+            raise TokenError(f"RELAIS_SIGNING_KEY_FILE: {path}: {kind}, expected a private JWK") from None
 
 
 def new_signing_key() -> str:

@@ -72,7 +72,9 @@ def open_vault(file: Path | None, state: Path) -> Vault:
     try:
         return Vault(base64.b64decode(path.read_text().strip(), validate=True))
     except (OSError, ValueError) as error:
-        raise VaultError(f"{path}: {type(error).__name__}, expected 32 bytes in base64") from None
+        raise VaultError(
+            f"RELAIS_MASTER_KEY_FILE: {path}: {type(error).__name__}, expected 32 bytes in base64"
+        ) from None
 
 
 def new_master_key() -> str:

@@ -214,7 +214,7 @@ NEED_LABELS = {
     Need.CHEQUE_ENERGIE: "Chèque énergie",
     Need.NUMERIQUE: "Être aidé avec le numérique",
     Need.COURRIER_ET_BANQUE: "Courrier et banque",
-    Need.ACCES_AUX_DROITS: "Accéder au droit",
+    Need.ACCES_AUX_DROITS: "Accéder à ses droits",
     Need.AIDE_AUX_VICTIMES: "Être aidé en tant que victime",
     Need.HEBERGEMENT_URGENCE: "Hébergement d’urgence",
     Need.AUTRE: "Autre besoin",

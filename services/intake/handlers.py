@@ -207,6 +207,9 @@ class _Desk:
     def _sealed_text(self, form: VisitForm, case: UUID | None) -> bytes | None:
         """Story, notes and override reasons under the case's key; an anonymous visit has a key of its own."""
         texts: dict[str, Any] = {"story": form.story} if form.story else {}
+        if form.person and form.case:
+            # The case stays the one that was named; whom the site took it for is kept beside the visit.
+            texts["person"] = form.person.model_dump_json()
         for place, need in enumerate(form.needs):
             texts |= {
                 f"needs/{place}/{field}": text

@@ -27,6 +27,8 @@ from services.contracts.codes import (
 EVERYWHERE = "all"
 NO_LINE = "no-line"
 _NO_LINE_REASON = "La table ne prévoit pas cette situation."
+_CHOSEN_REASON = "Partenaire choisi par l’agent plutôt que celui que la table propose."
+_FALLBACK_REASON = "À défaut du premier interlocuteur prévu, qui ne couvre pas cette situation."
 _CHOICE_REASON = (
     "Le partenaire choisi ne peut pas recevoir cette personne (territoire ou période) : à revoir au guichet."
 )
@@ -241,10 +243,18 @@ def _proposals(need: ExpressedNeed, visit: Visit, rulebook: Rulebook) -> Iterabl
             need.code,
             tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
             line.id,
-            line.reason,
+            _reason(chain[0], picked, line, visit),
             sensitive=sensitive or chain[0].reveals_health,
             chosen=picked.id if picked is not None and chain[0] is picked else None,
         )
+
+
+def _reason(first: Partner, picked: Partner | None, line: Line, visit: Visit) -> str:
+    """The line's own reason where it fits: it may name the partner that the table would have first."""
+    expected = {next((step.kind for step in steps if step.holds(visit)), None) for steps in line.steps(visit)}
+    if first.kind in expected:
+        return line.reason
+    return _CHOSEN_REASON if first is picked else _FALLBACK_REASON
 
 
 def _chains(line: Line, visit: Visit, rulebook: Rulebook) -> list[list[Partner]]:

@@ -119,9 +119,9 @@ class Books:
         """(referral, partner) -> (source, id) of each message in the partner's queue."""
         found: dict[tuple[str, str], list[tuple[str, str]]] = {}
         for partner in partners:
-            for message in self._rabbit.drain(self.vhost, f"out.{partner}"):
-                event = json.loads(message["payload"])
-                found.setdefault((event["data"]["referral_id"], partner), []).append((event["source"], event["id"]))
+            while messages := self._rabbit.drain(self.vhost, f"out.{partner}", 1000):
+                for event in (json.loads(message["payload"]) for message in messages):
+                    found.setdefault((event["data"]["referral_id"], partner), []).append((event["source"], event["id"]))
         return found
 
     def _quiet(self) -> bool:

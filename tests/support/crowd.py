@@ -62,7 +62,7 @@ class Crowd:
 
     house: House
     visitors: Sequence[Visitor]
-    sizes: tuple[int, ...] = (1, 1, 10)
+    sizes: tuple[int, ...] = (1, 5, 15)
     pause: float = 0.0
     threads: int = 3
     answers: dict[str, int] = field(default_factory=dict)

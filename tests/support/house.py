@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import httpx
 from services.chassis.settings import Settings
 from services.chassis.tokens import Role, Tokens
 from services.contracts.topology import SERVICES
+from tests.support.rabbit import free_ports
 
 READY_SECONDS = 40.0
 STOP_SECONDS = 20.0
@@ -92,7 +92,7 @@ class House:
 
     def __init__(self, folder: Path, amqp_url: str, databases: dict[str, str], **environment: str) -> None:
         self.folder = folder
-        self.ports = dict(zip(SERVICES, _free_ports(len(SERVICES)), strict=True))
+        self.ports = dict(zip(SERVICES, free_ports(len(SERVICES)), strict=True))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.environment = {
             "PATH": os.environ["PATH"],
@@ -279,13 +279,3 @@ class House:
         changed = {name: value for name, value in (self.environment | environment).items() if value is not None}
         command = [sys.executable, *arguments]
         return subprocess.run(command, env=changed, capture_output=True, text=True, timeout=60, check=False)
-
-
-def _free_ports(number: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(number)]
-    for one in sockets:
-        one.bind(("127.0.0.1", 0))
-    ports: list[int] = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -30,7 +30,7 @@ class Rabbit:
         self.folder = folder
         self.user = "admin"
         self.password = secrets.token_urlsafe(12)
-        self.port, self.http_port, dist_port, self._epmd_port = _free_ports(4)
+        self.port, self.http_port, dist_port, self._epmd_port = free_ports(4)
         self._name = f"relais-{self.port}@localhost"
         self._node: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
@@ -233,7 +233,7 @@ def _program(name: str) -> str:
     return found
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Find ports that nobody listens on just now."""
     listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [listener.getsockname()[1] for listener in listeners]

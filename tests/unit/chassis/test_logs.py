@@ -1,5 +1,9 @@
 """What of an exception may be written down."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,6 +67,39 @@ def test_the_place_where_our_code_called_the_library_is_told() -> None:
     reason, _, line = reason_of(inside.value).rpartition(":")
     assert reason == "AttributeError at services.chassis.logs"
     assert line.isdigit()
+
+
+def printed(program: str) -> str:
+    """Run a program in a process of its own, since it changes how this one would log; all that it printed."""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our own
+    return done.stdout + done.stderr
+
+
+def test_a_library_that_logs_an_exception_does_not_quote_it() -> None:
+    """Its own words and the kind of exception; above all nameko, which logs whatever ends a service."""
+    said = printed(
+        "import logging; from services.chassis import logs; logs.configure('info', 'json')\n"
+        "for name in ('foreign', 'nameko.containers', 'amqp', 'sqlalchemy.pool'):\n"
+        "    try: int('told')\n"
+        "    except ValueError: logging.getLogger(name).critical('it %s', 'failed', exc_info=True)\n"
+    )
+    assert "told" not in said
+    lines = [json.loads(line) for line in said.splitlines()]
+    assert [(line["event"], line["reason"]) for line in lines] == [("it failed", "ValueError")] * 2
+
+
+def test_a_green_thread_that_dies_does_not_print_why() -> None:
+    """eventlet would print a traceback, and its last line is the library's own text."""
+    said = printed(
+        "from services.chassis import green\n"
+        "import eventlet\n"
+        "def die(): int('told')\n"
+        "for start in (eventlet.spawn, eventlet.spawn_n, eventlet.GreenPool().spawn_n): start(die)\n"
+        "eventlet.spawn(die).link(lambda thread: thread.wait())\n"
+        "eventlet.sleep(0.1); print('alive')\n"
+    )
+    assert said == "alive\n"
 
 
 class Failing(BaseModel):

@@ -19,7 +19,9 @@ def test_shipped_networks_pass() -> None:
 def test_flaw_is_named_by_file_place_and_reason(tmp_path: Path) -> None:
     """Exit 2, and one line for each flaw: whoever wrote the file can mend it without asking."""
     flawed = tmp_path / "flawed.toml"
-    flawed.write_text('[network]\nid = "x"\nname = "X"\n\n[[sites]]\nid = "a"\nname = "A"\ncommune = "805"\nlabel = "no"\n')
+    flawed.write_text(
+        '[network]\nid = "x"\nname = "X"\n\n[[sites]]\nid = "a"\nname = "A"\ncommune = "805"\nlabel = "no"\n'
+    )
     result = CliRunner().invoke(app, ["check", str(flawed)])
     assert result.exit_code == 2
     assert [line.split(": ")[:2] for line in result.output.splitlines()] == [

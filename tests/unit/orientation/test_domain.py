@@ -13,17 +13,7 @@ from hypothesis import strategies as st
 from services.contracts.codes import AgeBand, Category, Need, Obstacle, Outcome, Public, Regime
 from services.contracts.orientation import Proposal as WireProposal
 from services.network import load
-from services.orientation.domain import (
-    ExpressedNeed,
-    Line,
-    Partner,
-    Proposal,
-    Recipient,
-    Rulebook,
-    Step,
-    Visit,
-    orient,
-)
+from services.orientation.domain import ExpressedNeed, Line, Partner, Proposal, Recipient, Rulebook, Step, Visit, orient
 from services.orientation.rules import rulebook_of
 
 WORK, YOUNG = "chercher-un-emploi", "jeune-sans-emploi-ni-formation"
@@ -291,20 +281,17 @@ def test_proposal_has_the_fields_of_the_event() -> None:
     assert {each.name for each in fields(Proposal)} | {"contact_sheet"} == set(WireProposal.model_fields)
 
 
+NEEDS = st.builds(
+    ExpressedNeed,
+    code=st.sampled_from(Need),
+    outcome=st.sampled_from(Outcome),
+    obstacles=st.frozensets(st.sampled_from(Obstacle)),
+)
 VISITS = st.builds(
     Visit,
     day=st.dates(date(2020, 1, 1), date(2030, 12, 31)),
     site_commune=st.sampled_from(["80570", "80685", "59299"]),
-    needs=st.lists(
-        st.builds(
-            ExpressedNeed,
-            code=st.sampled_from(Need),
-            outcome=st.sampled_from(Outcome),
-            obstacles=st.frozensets(st.sampled_from(Obstacle)),
-        ),
-        min_size=1,
-        max_size=10,
-    ).map(tuple),
+    needs=st.lists(NEEDS, min_size=1, max_size=10).map(tuple),
     age_band=st.sampled_from(AgeBand),
     commune=st.sampled_from([None, "80570", "80021", "59299", "59350", "2A004", "97411"]),
     publics=st.frozensets(st.sampled_from(Public)),
@@ -352,3 +339,14 @@ def test_choosing_a_partner_for_disabled_people_tells_a_health_fact() -> None:
     (neutral,) = orient(visit("chercher-un-emploi"), shipped())
     (chosen,) = orient(visit("chercher-un-emploi", choice="cap-emploi-80"), shipped())
     assert (neutral.sensitive, chosen.sensitive) == (False, True)
+
+
+def test_reason_fits_the_recipient() -> None:
+    """A line's reason names the partner it proposes first: another one gets another reason."""
+    (proposed,) = orient(visit("logement"), shipped())
+    (chosen,) = orient(visit("logement", choice="cnaf"), shipped())
+    (fallen_back,) = orient(visit(YOUNG, commune="75056", age="18-20"), shipped())
+    assert "Département" in proposed.reason
+    assert chosen.reason == "Partenaire choisi par l’agent plutôt que celui que la table propose."
+    assert fallen_back.recipients[0].partner == "france-travail"
+    assert "À défaut du premier interlocuteur" in fallen_back.reason
