@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit lint lock schemas up down down-data clean dev
+.PHONY: help install run test soak test-unit lint lock schemas up down down-data clean dev
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -23,6 +23,10 @@ run: ## all four services on this machine, with sample visits, until Ctrl-C
 test: lint ## lint, types and every test; installs a broker and a browser first when root
 	@tests/support/install.sh
 	$(BIN)/python -m pytest $(TESTS)
+
+soak: dev ## the long fault tests, some ten minutes: a broker silent for 100 s, sudden deaths for five minutes
+	@tests/support/install.sh
+	$(BIN)/python -m pytest -m soak tests
 
 test-unit: dev ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit

@@ -1,0 +1,55 @@
+"""`relais run` on its own PostgreSQL: a crash of that server loses nothing, though the broker in memory forgets."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.crowd import SITE, Crowd, visitors
+from tests.support.embedded import Embedded
+from tests.support.house import eventually
+
+
+@pytest.fixture
+def relais(state_folder: Path) -> Iterator[Embedded]:
+    """Start everything in one process."""
+    embedded = Embedded(state_folder)
+    embedded.run()
+    yield embedded
+    embedded.close()
+
+
+def crash(relais: Embedded) -> None:
+    """Kill one PostgreSQL session with -9: the server then ends all the others and recovers."""
+    for process in relais.servers():
+        if b"idle" in Path(f"/proc/{process}/cmdline").read_bytes():
+            os.kill(process, signal.SIGKILL)
+            return
+    pytest.fail("no session found")
+
+
+def test_events_in_memory_wait_for_the_server(relais: Embedded, tell: Callable[[str], None]) -> None:
+    """What a consumer had taken and could not handle goes back to its queue: all is counted without a restart."""
+    crowd = Crowd(relais, visitors(400))
+    crowd.start()
+    for number in (50, 150, 250):
+        crowd.wait_for(number)
+        crash(relais)
+        time.sleep(1)
+    crowd.finish()
+    started = time.monotonic()
+    sent = sum(state == "sent" for one in crowd.visitors for _, _, state in one.referrals)
+
+    def figures() -> tuple[int, int]:
+        counts = relais.activity(SITE)
+        return counts["visits"], counts["referrals"]["sent"]
+
+    eventually(lambda: figures() >= (400, sent), within=15.0)
+    took = time.monotonic() - started
+    time.sleep(1)
+    assert figures() == (400, sent)
+    tell(f"embedded PostgreSQL crashed 3 times during 400 visits: all counted {took:.1f} s after the last answer")
+    assert relais.terminate()[0] == 0

@@ -1,0 +1,145 @@
+"""Rows written with one JSON parameter: what goes in comes out, whatever its type."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    exc,
+    insert,
+    select,
+)
+
+from services.chassis.database import Database, insert_all
+from services.contracts.codes import Need
+
+metadata = MetaData()
+# One column of each type that our services have.
+rows = Table(
+    "rows",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("case", Uuid),
+    Column("text", Text),
+    Column("small", Integer),
+    Column("large", BigInteger),
+    Column("yes", Boolean),
+    Column("day", Date),
+    Column("at", DateTime(timezone=True)),
+    Column("sealed", LargeBinary),
+    Column("words", ARRAY(Text)),
+    Column("codes", JSON(none_as_null=True)),
+)
+# PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair.
+texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=5,
+)
+any_row = st.fixed_dictionaries(
+    {
+        "case": st.none() | st.uuids(),
+        "text": st.none() | texts | st.sampled_from(list(Need)),
+        "small": st.none() | st.integers(-(2**31), 2**31 - 1),
+        "large": st.none() | st.integers(-(2**63), 2**63 - 1),
+        "yes": st.none() | st.booleans(),
+        "day": st.none() | st.dates(),
+        "at": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1), timezones=st.timezones()),  # noqa: DTZ001
+        "sealed": st.none() | st.binary(),
+        "words": st.none() | st.lists(texts),
+        "codes": st.none() | st.dictionaries(texts, documents, max_size=3),
+    }
+)
+
+
+@pytest.fixture
+def table(database: Database) -> Iterator[Table]:
+    """Make the table."""
+    metadata.create_all(database.engine)
+    yield rows
+    metadata.drop_all(database.engine)
+
+
+def read(database: Database) -> list[dict[str, Any]]:
+    """Read all rows in the order they were numbered, and delete them."""
+    columns = [column for column in rows.c if column is not rows.c.number]
+    with database.begin() as connection:
+        found = [dict(row) for row in connection.execute(select(*columns).order_by(rows.c.number)).mappings()]
+        connection.execute(rows.delete())
+    return found
+
+
+@given(st.lists(any_row, min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rows_come_out_as_the_driver_itself_would_have_written_them(
+    database: Database, table: Table, wanted: list[dict[str, Any]]
+) -> None:
+    """In their order, with every character, instant and byte."""
+    with database.begin() as connection:
+        insert_all(connection, table, wanted)
+    ours = read(database)
+    with database.begin() as connection:
+        for row in wanted:
+            connection.execute(insert(table), [row])
+    assert ours == read(database)
+
+
+def test_a_thousand_rows_keep_their_order(database: Database, table: Table) -> None:
+    """Positions in the ledger are numbered as the events were added."""
+    with database.begin() as connection:
+        insert_all(connection, table, [{"small": number, "text": "x" * (number % 50)} for number in range(1000)])
+        insert_all(connection, table, [])
+    assert [row["small"] for row in read(database)] == list(range(1000))
+
+
+def test_columns_that_are_not_named_get_their_default(database: Database, table: Table) -> None:
+    """Not NULL: the server's own, such as the number."""
+    with database.begin() as connection:
+        insert_all(connection, table, [{"text": "one"}, {"text": "two"}])
+        numbers = connection.execute(select(rows.c.number).order_by(rows.c.number)).scalars().all()
+    assert len(set(numbers)) == 2
+
+
+@pytest.mark.parametrize("text", ["nul \0 in it", "half a pair \ud800"], ids=["nul", "surrogate"])
+def test_a_text_that_no_database_can_hold_is_told_as_wrong(database: Database, table: Table, text: str) -> None:
+    """Not as a database that is away: it would be waited for without end."""
+    with pytest.raises(exc.DBAPIError), database.begin() as connection:
+        insert_all(connection, table, [{"text": text}])
+    assert read(database) == []
+
+
+@pytest.mark.parametrize("value", [object(), {1, 2}, 1j])
+def test_a_value_of_no_known_type_is_a_bug_and_not_quoted(database: Database, table: Table, value: object) -> None:
+    """Nothing is written in its place."""
+    with pytest.raises(TypeError, match=rf"^{type(value).__name__}$"), database.begin() as connection:
+        insert_all(connection, table, [{"text": value}])
+
+
+def test_instants_keep_their_microseconds_and_become_utc(database: Database, table: Table) -> None:
+    """The one conversion there is."""
+    at = datetime(2026, 11, 20, 9, 30, 0, 123456, tzinfo=UTC)
+    row = {"at": at, "day": date(2026, 11, 20), "case": uuid4(), "sealed": bytes(range(256))}
+    with database.begin() as connection:
+        insert_all(connection, table, [row])
+    (found,) = read(database)
+    assert {key: found[key] for key in row} == row
+    assert isinstance(found["case"], UUID)
