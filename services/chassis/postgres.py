@@ -264,19 +264,27 @@ class EmbeddedPostgres:
         pid_file = self._data / "postmaster.pid"
         try:
             pid = int(pid_file.read_text(encoding="ascii").split("\n", 1)[0])
-            working_folder = Path(f"/proc/{pid}/cwd").resolve(strict=True)
-        except (FileNotFoundError, ValueError, PermissionError):
-            return  # no server, or one long gone: PostgreSQL sees to that file itself
-        if working_folder != self._data.resolve():
-            pid_file.unlink()
-            return
+        except (FileNotFoundError, ValueError):
+            return  # no server
         deadline = time.monotonic() + STOP_SECONDS
-        with suppress(ProcessLookupError):
+        if self._is_ours(pid):
             os.kill(pid, signal.SIGINT)
-            while time.monotonic() < deadline:
-                os.kill(pid, 0)
-                time.sleep(0.05)
-            raise PostgresError(f"{self._folder}: a PostgreSQL left from before (process {pid}) does not stop")
+        while self._is_ours(pid):
+            if time.monotonic() > deadline:
+                raise PostgresError(f"{self._folder}: a PostgreSQL left from before (process {pid}) does not stop")
+            time.sleep(0.05)
+        # A number that now belongs to something else, or to a corpse, would keep PostgreSQL from starting; one that
+        # belongs to nobody is left to PostgreSQL, which first looks whether sessions still hold its shared memory.
+        if Path(f"/proc/{pid}").exists():
+            pid_file.unlink(missing_ok=True)
+
+    def _is_ours(self, pid: int) -> bool:
+        """Whether a process is a server on our data; its command line is open to all, and empty once it is dead."""
+        try:
+            arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            return False
+        return os.fsencode(self._data) in arguments
 
     def _launch(self, binaries: Path) -> None:
         settings = SETTINGS | {"unix_socket_directories": f'"{self._host}"', "port": str(PORT)}

@@ -1,9 +1,13 @@
-"""Houses of their own for tests that break things: nobody else's services are disturbed."""
+"""A house of their own for tests that break things: nobody else's services are disturbed.
 
-from collections.abc import Callable, Iterator
+Four modules share it, since a house takes seconds to start; each test leaves it running, and finds it so.
+"""
+
+from collections.abc import Callable
 
 import pytest
 
+from services.contracts.topology import SERVICES
 from tests.support.books import Books
 from tests.support.broker import vhost_of
 from tests.support.house import House
@@ -12,16 +16,21 @@ from tests.support.rabbit import Rabbit
 RETRY_DELAYS = "0.3,0.9,1.8"
 
 
-@pytest.fixture(scope="module")
-def own_house(houses: Callable[..., House]) -> Iterator[House]:
-    """Start a house for one module, and stop it when the module is done: two cores are few."""
-    house = houses(RELAIS_RETRY_DELAYS=RETRY_DELAYS)
-    house.start()
-    yield house
-    house.stop()
+@pytest.fixture(scope="session")
+def breakable(houses: Callable[..., House]) -> House:
+    """Make the house; `own_house` starts it."""
+    return houses(RELAIS_RETRY_DELAYS=RETRY_DELAYS)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def own_house(breakable: House) -> House:
+    """Lend the house with all four services running, whatever the test before left of it."""
+    if dead := [name for name in SERVICES if not breakable.alive(name)]:
+        breakable.start(*dead)
+    return breakable
+
+
+@pytest.fixture
 def books(own_house: House, rabbit: Rabbit) -> Books:
-    """Open the books of the module's house."""
+    """Open the books of the house."""
     return Books(own_house, rabbit, vhost_of(own_house.environment["RELAIS_AMQP_URL"]))

@@ -15,9 +15,9 @@ _LEDGER = "SELECT body::json ->> 'id' FROM outbox WHERE recipient IS NULL ORDER 
 
 
 @pytest.fixture(scope="module")
-def second(own_house: House) -> Iterator[House]:
+def second(breakable: House) -> Iterator[House]:
     """Start orientation and referral again, on other ports, on the same databases, broker and keys."""
-    replicas = House(own_house.folder, own_house.environment["RELAIS_AMQP_URL"], own_house.databases)
+    replicas = House(breakable.folder, breakable.environment["RELAIS_AMQP_URL"], breakable.databases)
     replicas.start(*DOUBLED)
     yield replicas
     replicas.close()

@@ -58,12 +58,15 @@ class Embedded(House):
 
     def servers(self) -> list[int]:
         """The PostgreSQL processes that work in this state folder."""
-        found = []
+        parents: dict[int, int] = {}
+        ours = set()
         for entry in Path("/proc").iterdir():
-            with suppress(OSError):
-                if entry.name.isdigit() and self.folder in (entry / "cwd").readlink().parents:
-                    found.append(int(entry.name))
-        return found
+            with suppress(OSError, ValueError):
+                pid = int(entry.name)
+                parents[pid] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                if os.fsencode(self.folder / "postgresql" / "data") in (entry / "cmdline").read_bytes().split(b"\0"):
+                    ours.add(pid)
+        return [pid for pid, parent in parents.items() if pid in ours or parent in ours]
 
     def close(self) -> None:
         """End everything, PostgreSQL included."""
