@@ -128,7 +128,12 @@ class App:
         self.clock = clock or Clock()
         self.ids = ids or Ids()
         self.metrics = Metrics(service)
-        self.committed = Signal()
+        self._woken: list[Signal] = []
+
+    def wakes(self) -> Signal:
+        """A signal of the caller's own, set after each commit that added events."""
+        self._woken.append(Signal())
+        return self._woken[-1]
 
     @property
     def vault(self) -> Vault:
@@ -144,7 +149,8 @@ class App:
             yield work
             emitted = work.finish()
         if emitted:
-            self.committed.set()
+            for signal in self._woken:
+                signal.set()
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -40,6 +40,7 @@ class Relay:
         self._queues = frozenset(queues)
         self._mark = OUTSIDE if outside else INSIDE
         self._stopping = False
+        self._committed = app.wakes()
         self.stopped = Signal()
         self.connected = False
 
@@ -67,7 +68,7 @@ class Relay:
     def finish(self) -> None:
         """Publish what is left and end; `stopped` tells when. What is still left then waits for the next start."""
         self._stopping = True
-        self._app.committed.set()
+        self._committed.set()
 
     def _declare(self, connection: Any) -> None:  # noqa: ANN401 - kombu is untyped
         if self._outside:
@@ -77,7 +78,7 @@ class Relay:
 
     def _drain(self, connection: Any, publisher: broker.Publisher) -> None:  # noqa: ANN401 - kombu is untyped
         while True:
-            self._app.committed.clear()
+            self._committed.clear()
             busy = False
             while (published := self._publish_some(publisher)) != 0:
                 busy = published < 0
@@ -86,7 +87,7 @@ class Relay:
             if self._stopping:
                 return
             # Another replica holds the lock: look again soon, since it will not see what we have just committed.
-            self._app.committed.wait(0.1 if busy else _IDLE_SECONDS)
+            self._committed.wait(0.1 if busy else _IDLE_SECONDS)
             broker.keep_alive(connection)
 
     def _publish_some(self, publisher: broker.Publisher) -> int:

@@ -109,6 +109,7 @@ def test_a_statement_sees_what_was_inserted_before_it(app: App) -> None:
 @pytest.mark.usefixtures("tables")
 def test_what_raises_leaves_nothing(app: App) -> None:
     """No row, no event, no key, whether the handler raises or the database refuses the last row; nobody is woken."""
+    woken = app.wakes()
     with pytest.raises(ZeroDivisionError), app.work() as work:
         work.insert(parents, id=1)
         work.flush()
@@ -120,19 +121,21 @@ def test_what_raises_leaves_nothing(app: App) -> None:
         work.key(ID)
         work.insert(children, id=1, parent=404)
     assert count(app.database, parents, children, outbox, vault_keys) == [0, 0, 0, 0]
-    assert not app.committed.is_set()
+    assert not woken.is_set()
 
 
 def test_an_event_is_in_the_ledger_from_the_commit(database: Database) -> None:
     """As CloudEvents wants it, with the trace of the request that began it; then the relay is woken."""
     app = App("intake", Settings(public_url="https://relais.example"), database, clock=Still(), ids=Same())
+    woken, too = app.wakes(), app.wakes()
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     with app.work(trace) as work:
         said = work.emit(Happened(word="dit"))
         work.emit(Happened(word="dehors"), recipient="one")
         assert count(database, outbox) == [0]
-        assert not app.committed.is_set()
-    assert app.committed.is_set()
+        assert not woken.is_set()
+    assert woken.is_set()
+    assert too.is_set()
     with database.begin() as connection:
         inside, outside = connection.execute(select(outbox).order_by(outbox.c.position)).all()
     assert (inside.recipient, inside.routing_key, inside.created_at) == (None, "Happened.dit", NOW)
@@ -153,9 +156,10 @@ def test_an_event_is_in_the_ledger_from_the_commit(database: Database) -> None:
 
 def test_a_transaction_without_events_wakes_nobody(app: App) -> None:
     """The relay would look at the database for nothing."""
+    woken = app.wakes()
     with app.work() as work:
         work.key(ID)
-    assert not app.committed.is_set()
+    assert not woken.is_set()
 
 
 def test_the_key_of_a_case_is_made_once_and_found_again(app: App) -> None:
