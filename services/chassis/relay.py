@@ -42,7 +42,6 @@ class Relay:
         self._stopping = False
         self._committed = app.wakes()
         self.stopped = Signal()
-        self.connected = False
 
     def run(self) -> None:
         """Publish until stopped; a broker or a database that is away is waited for."""
@@ -52,7 +51,6 @@ class Relay:
                 with broker.connect(self._url, self._app.service) as connection:
                     self._declare(connection)
                     publisher = broker.Publisher(connection)
-                    self.connected = True
                     if failures:
                         log.info("relay resumed", service=self._app.service, lane=self._mark)
                     failures = 0
@@ -61,8 +59,6 @@ class Relay:
                 log.warning("relay paused", service=self._app.service, lane=self._mark, reason=type(error).__name__)
                 time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
-            finally:
-                self.connected = False
         self.stopped.set()
 
     def finish(self) -> None:
