@@ -19,7 +19,7 @@ from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
 from services.chassis.tables import vault_keys
 from services.chassis.vault import Key, Vault
-from services.contracts.envelope import CloudEvent, EventData
+from services.contracts.envelope import EventData, wrap
 
 D = TypeVar("D", bound=EventData)
 
@@ -60,20 +60,19 @@ class Work:
         self.flush()
         return self.connection.execute(statement, parameters)
 
-    def emit(self, data: EventData, *, recipient: str | None = None) -> CloudEvent:
+    def emit(self, data: EventData, *, recipient: str | None = None) -> None:
         """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside.
 
         Outside, the trace begins anew: by a common one, two partners could match their files.
         """
-        event = CloudEvent.wrapping(
+        body = wrap(
             data,
             id_=str(self.ids.new()),
             time=self.clock.now(),
             base_url=self._app.settings.url(self._app.service),
             traceparent=self.traceparent if recipient is None else self.ids.new_trace(),
         )
-        self._ledger.append(outbox.Entry(recipient, event.type, data.routing_key(), event.to_json()))
-        return event
+        self._ledger.append(outbox.Entry(recipient, data.TYPE, data.routing_key(), body))
 
     def key(self, owner: UUID) -> Key:
         """The key of a case, made when it has none yet. Raises VaultError."""

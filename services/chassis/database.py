@@ -1,14 +1,12 @@
 """One PostgreSQL database per service."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import date
 from functools import cache
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Connection, Table, TextClause, create_engine, exc, text
+from pydantic_core import to_json
+from sqlalchemy import Connection, LargeBinary, Table, TextClause, create_engine, exc, text
 
 from services.chassis.errors import Unavailable
 
@@ -79,22 +77,21 @@ def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str,
     for the server row by row (docs/decisions/13-rows-as-json.md).
     """
     if rows:
-        connection.execute(_insertion(table, tuple(rows[0])), {"rows": json.dumps(rows, default=_as_text)})
+        binary, statement = _insertion(table, tuple(rows[0]))
+        if binary:
+            rows = [{**row, **{name: _hexadecimal(row[name]) for name in binary}} for row in rows]
+        connection.execute(statement, {"rows": to_json(rows).decode()})
 
 
 @cache
-def _insertion(table: Table, columns: tuple[str, ...]) -> TextClause:
+def _insertion(table: Table, columns: tuple[str, ...]) -> tuple[tuple[str, ...], TextClause]:
+    """Which of the columns hold bytes, and the statement."""
+    binary = tuple(name for name in columns if isinstance(table.c[name].type, LargeBinary))
     names = ", ".join(f'"{column}"' for column in columns)
     source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS json))"
-    return text(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
+    return binary, text(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
 
 
-def _as_text(value: object) -> str:
-    """As PostgreSQL reads it from a text."""
-    if isinstance(value, bytes):
-        return "\\x" + value.hex()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, UUID):
-        return str(value)
-    raise TypeError(type(value).__name__)
+def _hexadecimal(value: bytes | None) -> str | None:
+    """Bytes as PostgreSQL reads them from a text."""
+    return None if value is None else "\\x" + value.hex()

@@ -4,15 +4,16 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Generic
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Row, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from services.chassis.app import D, Event
 from services.chassis.tables import failures
-from services.contracts.envelope import BATCH_CONTENT_TYPE, CloudEvent
+from services.contracts.envelope import BATCH_CONTENT_TYPE, CloudEvent, EventData
 
 _ADMIT = text(
     "INSERT INTO inbox (source, id) SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]))"
@@ -26,39 +27,71 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Received(Generic[D]):
-    """An event beside the very document it came in, kept in case it fails."""
+    """An event, and where it came from: the message's body, and its place in it if that is a batch."""
 
     event: Event[D]
-    document: bytes
+    body: bytes
+    place: int | None = None
+
+    @property
+    def document(self) -> bytes:
+        """The event's own document, to be kept in case it fails."""
+        return self.body if self.place is None else json.dumps(json.loads(self.body)[self.place]).encode()
 
 
 def read(body: bytes, content_type: str, accepted: type[D]) -> list[Received[D]]:
     """The events in one message: one, or many in CloudEvents batch mode. Raises Unreadable."""
+    batch = content_type == BATCH_CONTENT_TYPE
+    one, many = _readers(accepted)
+    try:
+        envelopes = many.validate_json(body) if batch else [one.validate_json(body)]
+    except ValidationError:
+        return _read_in_steps(body, accepted, batch=batch)
+    return [_received(envelope, envelope.data, body, n if batch else None) for n, envelope in enumerate(envelopes)]
+
+
+@cache
+def _readers(accepted: type[EventData]) -> tuple[TypeAdapter[Any], TypeAdapter[Any]]:
+    """One pass from bytes to events takes a third of the time of three: JSON, envelope, data."""
+    envelope: Any = CloudEvent.__class_getitem__(accepted)  # mypy takes no variable for a type argument
+    return TypeAdapter(envelope), TypeAdapter(list[envelope])
+
+
+def _read_in_steps(body: bytes, accepted: type[D], *, batch: bool) -> list[Received[D]]:
+    """Says what is wrong; and reads what Python's JSON takes and pydantic's does not, such as half a surrogate pair."""
     try:
         document = json.loads(body)
-        documents = document if content_type == BATCH_CONTENT_TYPE else [document]
-        if not isinstance(documents, list):
-            raise Unreadable("a batch must be a JSON array")
-        return [_read_one(one, body if len(documents) == 1 else None, accepted) for one in documents]
     except ValueError as error:  # not UTF-8, not JSON, or a number of thousands of digits
         raise Unreadable(f"not JSON: {type(error).__name__}") from None
     except RecursionError:
         raise Unreadable("not JSON: nested too deeply") from None
+    if not batch:
+        return [_read_one(document, body, None, accepted)]
+    if not isinstance(document, list):
+        raise Unreadable("a batch must be a JSON array")
+    return [_read_one(one, body, place, accepted) for place, one in enumerate(document)]
 
 
-def _read_one(document: Any, body: bytes | None, accepted: type[D]) -> Received[D]:  # noqa: ANN401 - any JSON
+def _read_one(document: Any, body: bytes, place: int | None, accepted: type[D]) -> Received[D]:  # noqa: ANN401 - any JSON
     try:
-        envelope = CloudEvent.model_validate(document)
-        if envelope.type != accepted.TYPE:
-            raise Unreadable(f"expected type {accepted.TYPE}")
-        data = accepted.model_validate(envelope.data)
+        envelope = CloudEvent[dict[str, Any]].model_validate(document)
+        _expect(envelope, accepted)
+        return _received(envelope, accepted.model_validate(envelope.data), body, place)
     except ValidationError as error:
         places = ", ".join(
             f"{'.'.join(map(str, problem['loc'])) or 'document'} ({problem['type']})" for problem in error.errors()
         )
         raise Unreadable(f"not a valid event: {places}"[:500]) from None
-    event = Event(data, envelope.id, envelope.source, envelope.time, envelope.traceparent)
-    return Received(event, body if body is not None else json.dumps(document).encode())
+
+
+def _expect(envelope: CloudEvent[Any], accepted: type[EventData]) -> None:
+    if envelope.type != accepted.TYPE:
+        raise Unreadable(f"expected type {accepted.TYPE}")
+
+
+def _received(envelope: CloudEvent[Any], data: D, body: bytes, place: int | None) -> Received[D]:
+    _expect(envelope, type(data))
+    return Received(Event(data, envelope.id, envelope.source, envelope.time, envelope.traceparent), body, place)
 
 
 def parts(body: bytes, content_type: str) -> list[bytes]:

@@ -130,7 +130,7 @@ def test_an_event_is_in_the_ledger_from_the_commit(database: Database) -> None:
     woken, too = app.wakes(), app.wakes()
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     with app.work(trace) as work:
-        said = work.emit(Happened(word="dit"))
+        work.emit(Happened(word="dit"))
         work.emit(Happened(word="dehors"), recipient="one")
         assert count(database, outbox) == [0]
         assert not woken.is_set()
@@ -139,7 +139,6 @@ def test_an_event_is_in_the_ledger_from_the_commit(database: Database) -> None:
     with database.begin() as connection:
         inside, outside = connection.execute(select(outbox).order_by(outbox.c.position)).all()
     assert (inside.recipient, inside.routing_key, inside.created_at) == (None, "Happened.dit", NOW)
-    assert inside.body == said.to_json()
     assert json.loads(inside.body) == {
         "specversion": "1.0",
         "id": str(ID),

@@ -69,7 +69,7 @@ def test_it_still_parses_and_comes_back_whole(event: type[EventData]) -> None:
     envelope = CloudEvent.model_validate(recorded)
     assert envelope.type == event.TYPE
     assert envelope.source == f"/relais/{event.SERVICE}"
-    assert json.loads(envelope.to_json()) == recorded
+    assert json.loads(envelope.model_dump_json(exclude_none=True)) == recorded
     assert kept(recorded["data"], event.model_validate(recorded["data"]).model_dump(mode="json"))
 
 
