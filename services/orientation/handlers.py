@@ -1,6 +1,5 @@
 """Proposing whom to meet, for a recorded visit or for one that an agent is still writing."""
 
-import json
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -11,40 +10,33 @@ from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.orientation.forms import SimulateForm, Simulation
 from services.orientation.rules import Rules
-from services.orientation.tables import orientations
 
 _PARIS = ZoneInfo("Europe/Paris")
 
 
 def propose(event: Event[VisitRecorded], work: Work, rules: Rules) -> None:
-    """One proposal per need to refer. A visit of the past, or with nothing to refer, needs none."""
+    """One proposal per need to refer. A visit of the past, or with nothing to refer, needs none.
+
+    What was proposed is in the ledger, and nowhere else.
+    """
     visit = event.data
     if visit.mode is Mode.HISTORY or all(need.outcome is not Outcome.TO_REFER for need in visit.needs):
         return
     proposals = rules.propose(rules.visit(visit, visit.needs, _day(visit.occurred_at)))
-    orientation = OrientationProposed(
-        orientation_id=work.ids.new(),
-        visit_id=visit.visit_id,
-        site=visit.site,
-        occurred_at=visit.occurred_at,
-        case=visit.case,
-        spie=visit.spie,
-        rules_version=rules.book.version,
-        proposals=proposals,
-        agreed=visit.agreed,
-        sensitive=visit.sensitive,
+    work.emit(
+        OrientationProposed(
+            orientation_id=work.ids.new(),
+            visit_id=visit.visit_id,
+            site=visit.site,
+            occurred_at=visit.occurred_at,
+            case=visit.case,
+            spie=visit.spie,
+            rules_version=rules.book.version,
+            proposals=proposals,
+            agreed=visit.agreed,
+            sensitive=visit.sensitive,
+        )
     )
-    work.insert(
-        orientations,
-        id=orientation.orientation_id,
-        site=visit.site,
-        visit_id=visit.visit_id,
-        case_id=visit.case,
-        rules_version=orientation.rules_version,
-        proposals=json.dumps([one.model_dump(mode="json", exclude={"contact_sheet"}) for one in proposals]),
-        proposed_at=work.clock.now(),
-    )
-    work.emit(orientation)
 
 
 def simulate(form: SimulateForm, rules: Rules) -> Simulation:

@@ -46,7 +46,6 @@ referrals = Table(
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("change", BigInteger, nullable=False, server_default=changes.next_value()),
     CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState)), name="known_state"),
-    Index("referrals_of_proposal", "orientation_id", "proposal", unique=True),
     Index("referrals_of_partner", "partner", "change"),
     Index("referrals_of_site", "site", "change"),
     comment="change: number of the last transition, in commit order; what a reader pages by.",
@@ -55,7 +54,7 @@ referrals = Table(
 history = Table(
     "history",
     metadata,
-    Column("referral_id", Uuid, ForeignKey("referrals.id"), nullable=False),
+    Column("referral_id", Uuid, nullable=False),
     Column("step", Integer, nullable=False),
     Column("state", Text, nullable=False),
     Column("by", Text, nullable=False),

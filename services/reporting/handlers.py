@@ -1,8 +1,6 @@
 """One function per event. Each only adds rows, so that events may arrive in any order; duplicates never get here."""
 
-from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from services.chassis.app import Event, Work
 from services.contracts.codes import ReferralState, visit_class
@@ -22,7 +20,7 @@ ReferralMoved = ReferralReceived | ReferralAccepted | ReferralDeclined | Referra
 
 
 def count_visit(event: Event[VisitRecorded], work: Work) -> None:
-    """Count a visit and its needs; an identified person's site now knows the case."""
+    """Count a visit and its needs; the site of an identified person's visit knows the case from now on."""
     visit = event.data
     work.insert(
         tables.visits,
@@ -41,6 +39,7 @@ def count_visit(event: Event[VisitRecorded], work: Work) -> None:
         age_band=visit.age_band.value,
         sex=visit.sex.value if visit.sex else None,
         publics=[public.value for public in visit.publics],
+        case=visit.case,
     )
     for position, need in enumerate(visit.needs):
         work.insert(
@@ -53,58 +52,36 @@ def count_visit(event: Event[VisitRecorded], work: Work) -> None:
             operator=need.operator,
             label=need.label,
         )
-    if visit.case is None:
-        return
-    work.insert(tables.case_sites, case=visit.case, site=visit.site, visit_id=visit.visit_id)
-    codes = {
-        "visit_id": str(visit.visit_id),
-        "mode": visit.mode.value,
-        "channel": visit.channel.value,
-        "spie": visit.spie,
-        "needs": [{"code": need.code.value, "outcome": need.outcome.value} for need in visit.needs],
-    }
-    _tell(event, work, case=visit.case, at=visit.occurred_at, kind="visit", site=visit.site, codes=codes)
 
 
 def count_proposals(event: Event[OrientationProposed], work: Work) -> None:
     """Count what was proposed, by the first recipient of each proposal."""
     orientation = event.data
-    told: list[dict[str, Any]] = []
+    day = paris_day(orientation.occurred_at)
     for position, proposal in enumerate(orientation.proposals):
         first = proposal.recipients[0] if proposal.recipients else None
-        facts = {
-            "need": proposal.need.value,
-            "rule": proposal.rule,
-            "partner": first.partner if first else None,
-            "category": first.category.value if first else None,
-            "desk_first": proposal.desk_first,
-            "unmet": proposal.unmet,
-            "chosen": proposal.chosen,
-        }
         work.insert(
             tables.proposals,
             orientation_id=orientation.orientation_id,
             position=position,
             site=orientation.site,
             visit_id=orientation.visit_id,
-            day=paris_day(orientation.occurred_at),
-            **facts,
+            day=day,
+            need=proposal.need.value,
+            rule=proposal.rule,
+            partner=first.partner if first else None,
+            category=first.category.value if first else None,
+            desk_first=proposal.desk_first,
+            unmet=proposal.unmet,
+            chosen=proposal.chosen,
+            case=orientation.case,
+            at=event.time,
         )
-        told.append(facts)
-    if orientation.case is not None and told:
-        codes = {"visit_id": str(orientation.visit_id), "proposals": told}
-        _tell(event, work, case=orientation.case, at=event.time, kind="orientation", site=orientation.site, codes=codes)
 
 
 def count_referral(event: Event[ReferralSent], work: Work) -> None:
     """A referral left: the one event that says what it is about and for whom."""
     sent = event.data
-    facts = {
-        "need": sent.need.value,
-        "partner": sent.partner,
-        "category": sent.category.value,
-        "department": sent.department,
-    }
     work.insert(
         tables.referral_steps,
         referral_id=sent.referral_id,
@@ -116,10 +93,13 @@ def count_referral(event: Event[ReferralSent], work: Work) -> None:
         sent_day=paris_day(event.time),
         site=sent.site,
         visit_id=sent.visit_id,
-        **facts,
+        need=sent.need.value,
+        partner=sent.partner,
+        category=sent.category.value,
+        department=sent.department,
+        from_state=None,
+        appointment_day=None,
     )
-    codes = {"referral_id": str(sent.referral_id), "visit_id": str(sent.visit_id), **facts}
-    _tell(event, work, case=sent.case, at=event.time, kind="referral-sent", site=sent.site, codes=codes)
 
 
 def move_referral(event: Event[Any], work: Work) -> None:
@@ -140,18 +120,6 @@ def move_referral(event: Event[Any], work: Work) -> None:
         partner=None,
         category=None,
         department=None,
+        from_state=moved.from_state.value,
+        appointment_day=moved.appointment_day,
     )
-    codes = {
-        "referral_id": str(moved.referral_id),
-        "from_state": moved.from_state.value,
-        "to_state": moved.to_state.value,
-        "reason": moved.reason,
-        "appointment_day": moved.appointment_day.isoformat() if moved.appointment_day else None,
-    }
-    _tell(event, work, case=moved.case, at=event.time, kind=f"referral-{moved.to_state}", site=None, codes=codes)
-
-
-def _tell(  # noqa: PLR0913 - a row's columns
-    event: Event[Any], work: Work, *, case: UUID, at: datetime, kind: str, site: str | None, codes: dict[str, Any]
-) -> None:
-    work.insert(tables.timeline, case=case, at=at, event_id=event.id, kind=kind, site=site, codes=codes)

@@ -1,8 +1,9 @@
 """Reads: the activity report, the public page's counts, a case's timeline, and who may see what."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -23,9 +24,10 @@ from services.reporting.forms import (
     Totals,
     Visits,
 )
-from services.reporting.tables import case_sites, needs, proposals, referral_steps, timeline, visits
+from services.reporting.tables import needs, proposals, referral_steps, visits
 
-_KIND_ORDER = ("visit", "orientation", "referral-sent", "referral-received", "referral-accepted")
+# When, what kind of event, at which site, and its codes.
+Fact = tuple[datetime, str, str | None, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -92,27 +94,54 @@ def breakdown(connection: Connection, scope: Scope, by: By, names: Mapping[str, 
 
 def case_timeline(connection: Connection, case_id: UUID, site: str, names: Mapping[str, str]) -> CaseTimeline:
     """A case's timeline for a site that knows it. Raises Rejected (404), the same for an unknown case."""
-    sites = connection.execute(select(case_sites.c.site).where(case_sites.c.case == case_id).distinct()).scalars().all()
+    visited = list(_visits_of(connection, case_id))
+    sites = sorted({site_ for _, _, site_, _ in visited if site_})
     if site not in sites:
         raise not_found("Aucun dossier de ce numéro n’est connu de votre site.")
-    found = connection.execute(select(timeline).where(timeline.c.case == case_id)).mappings()
-    # Clocks of several services may agree to the microsecond: then the order of life decides.
-    order = {kind: rank for rank, kind in enumerate(_KIND_ORDER)}
-    entries = sorted(found, key=lambda each: (each["at"], order.get(each["kind"], len(order))))
+    # Clocks of several services may agree to the microsecond: then the order of life decides, which sorting keeps.
+    facts = [*visited, *_orientations_of(connection, case_id), *_steps_of(connection, case_id)]
     return CaseTimeline(
         case=case_id,
-        sites=sorted(sites),
+        sites=sites,
         timeline=[
-            TimelineEntry(
-                at=each["at"],
-                kind=each["kind"],
-                site=each["site"],
-                label=timeline_sentence(each["kind"], each["site"], each["codes"], names),
-                codes=each["codes"],
-            )
-            for each in entries
+            TimelineEntry(at=at, kind=kind, site=where, label=timeline_sentence(kind, where, codes, names), codes=codes)
+            for at, kind, where, codes in sorted(facts, key=lambda fact: fact[0])
         ],
     )
+
+
+def _visits_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
+    wanted = select(visits, needs.c.code, needs.c.outcome).select_from(_VISITS_WITH_NEEDS)
+    order = visits.c.occurred_at, visits.c.site, visits.c.visit_id, needs.c.position
+    found = connection.execute(wanted.where(visits.c.case == case_id).order_by(*order))
+    for (site, visit_id), rows in groupby(found, key=lambda row: (row.site, row.visit_id)):
+        first, *others = rows
+        codes = {"visit_id": str(visit_id), "mode": first.mode, "channel": first.channel, "spie": first.spie}
+        told = [{"code": row.code, "outcome": row.outcome} for row in (first, *others) if row.code]
+        yield first.occurred_at, "visit", site, codes | {"needs": told}
+
+
+def _orientations_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
+    order = proposals.c.at, proposals.c.orientation_id, proposals.c.position
+    found = connection.execute(select(proposals).where(proposals.c.case == case_id).order_by(*order)).mappings()
+    names = ("need", "rule", "partner", "category", "desk_first", "unmet", "chosen")
+    for _, rows in groupby(found, key=lambda row: row["orientation_id"]):
+        first, *others = rows
+        told = [{name: row[name] for name in names} for row in (first, *others)]
+        yield first["at"], "orientation", first["site"], {"visit_id": str(first["visit_id"]), "proposals": told}
+
+
+def _steps_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
+    order = referral_steps.c.referral_id, referral_steps.c.step
+    for row in connection.execute(select(referral_steps).where(referral_steps.c.case == case_id).order_by(*order)):
+        codes: dict[str, Any] = {"referral_id": str(row.referral_id)}
+        if row.sent_day:
+            codes |= {"visit_id": str(row.visit_id), "need": row.need, "partner": row.partner}
+            codes |= {"category": row.category, "department": row.department}
+        else:
+            day = row.appointment_day.isoformat() if row.appointment_day else None
+            codes |= {"from_state": row.from_state, "to_state": row.state, "reason": row.reason, "appointment_day": day}
+        yield row.at, f"referral-{row.state}", row.site, codes
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
 """What reporting keeps: one narrow row per fact, because later events amend and void single visits.
 
 Rows are only ever added, by one multi-row INSERT per table and batch, and in any order of arrival: what a referral
-is now is its highest step, read at query time. Dates named `day` are Paris days.
+is now is its highest step, read at query time. A case's timeline, and which sites know it, are read from the same
+rows. Dates named `day` are Paris days.
 """
 
-from sqlalchemy import ARRAY, JSON, Boolean, Column, Date, DateTime, Index, Integer, MetaData, Table, Text, Uuid
+from sqlalchemy import ARRAY, Boolean, Column, Date, DateTime, Index, Integer, MetaData, Table, Text, Uuid, text
 
 metadata = MetaData()
 
@@ -26,7 +27,9 @@ visits = Table(
     Column("age_band", Text, nullable=False),
     Column("sex", Text),
     Column("publics", ARRAY(Text), nullable=False),
+    Column("case", Uuid),
     Index("visits_day", "day"),
+    Index("visits_case", "case", postgresql_where=text('"case" IS NOT NULL')),
 )
 
 needs = Table(
@@ -57,7 +60,10 @@ proposals = Table(
     Column("desk_first", Boolean, nullable=False),
     Column("unmet", Boolean, nullable=False),
     Column("chosen", Text),
+    Column("case", Uuid),
+    Column("at", DateTime(timezone=True)),
     Index("proposals_day", "day"),
+    Index("proposals_case", "case", postgresql_where=text('"case" IS NOT NULL')),
 )
 
 # Every state a referral has been in. What only `ReferralSent` says is null on the other rows: they may come first.
@@ -77,25 +83,8 @@ referral_steps = Table(
     Column("partner", Text),
     Column("category", Text),
     Column("department", Text),
+    Column("from_state", Text),
+    Column("appointment_day", Date),
+    Index("referral_steps_case", "case"),
 )
 Index("referral_steps_sent", referral_steps.c.sent_day, postgresql_where=referral_steps.c.sent_day.is_not(None))
-
-timeline = Table(
-    "timeline",
-    metadata,
-    Column("case", Uuid, primary_key=True),
-    Column("at", DateTime(timezone=True), primary_key=True),
-    Column("event_id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("site", Text),
-    Column("codes", JSON, nullable=False),
-)
-
-# One row per visit that made a site know a case: voiding that visit takes exactly this reason away.
-case_sites = Table(
-    "case_sites",
-    metadata,
-    Column("case", Uuid, primary_key=True),
-    Column("site", Text, primary_key=True),
-    Column("visit_id", Uuid, primary_key=True),
-)

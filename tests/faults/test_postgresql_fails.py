@@ -107,10 +107,9 @@ def test_a_server_that_turned_read_only_is_waited_for(
 
 
 def test_nothing_of_a_visit_is_there_without_the_rest(books: Books) -> None:
-    """After all of the above: a visit has its event, an orientation its event, a sent referral its two, and no more."""
+    """After all of the above: a visit has its event, a sent referral its two, and no more."""
     for service, table, event, factor in (
         ("intake", "visits", "VisitRecorded", 1),
-        ("orientation", "orientations", "OrientationProposed", 1),
         ("referral", "referrals WHERE state = 'sent'", "ReferralSent", 2),
     ):
         ((rows,),) = books.rows(service, f"SELECT count(*) FROM {table}")  # noqa: S608 - from the lines above

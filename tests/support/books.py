@@ -17,7 +17,6 @@ from tests.support.rabbit import Rabbit
 
 _VISITS = "SELECT visit_id::text FROM visits WHERE visit_id::text = ANY(%s)"
 _EVENTS = "SELECT body::json -> 'data' ->> 'visit_id' FROM outbox WHERE recipient IS NULL AND type LIKE %s"
-_ORIENTATIONS = "SELECT visit_id::text FROM orientations WHERE visit_id::text = ANY(%s)"
 _REFERRALS = "SELECT visit_id::text, need, partner, state, id::text FROM referrals WHERE visit_id::text = ANY(%s)"
 _STEPS = (
     "SELECT visit_id::text, need, partner, state, referral_id::text FROM referral_steps WHERE visit_id::text = ANY(%s)"
@@ -85,7 +84,7 @@ class Books:
         return took
 
     def balance(self, visitors: Sequence[Visitor]) -> Balance:
-        """Compare visits, orientations, referrals and counts, one by one; drains the partners' queues."""
+        """Compare visits, proposals, referrals and counts, one by one; drains the partners' queues."""
         ids = [one.visit_id for one in visitors]
         everyone, oriented = Counter(ids), Counter(one.visit_id for one in visitors if one.oriented)
         referrals = Counter((one.visit_id, *referral) for one in visitors for referral in one.referrals)
@@ -95,7 +94,6 @@ class Books:
         books: dict[str, tuple[Counter[Any], Counter[Any]]] = {
             "visits": (everyone, self._ids("intake", _VISITS, ids)),
             "VisitRecorded": (everyone, self._ids("intake", _EVENTS, "%VisitRecorded%", among=ids)),
-            "orientations": (oriented, self._ids("orientation", _ORIENTATIONS, ids)),
             "OrientationProposed": (oriented, self._ids("orientation", _EVENTS, "%OrientationProposed%", among=ids)),
             "referrals": (referrals, Counter(row[:4] for row in found_referrals)),
             "visits counted": (everyone, self._ids("reporting", _VISITS, ids)),

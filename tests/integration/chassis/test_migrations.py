@@ -23,8 +23,9 @@ WITH_VAULT = {"intake", "referral"}
 def expected(service: str) -> MetaData:
     """Everything the code of a service reads and writes: its own tables, and the chassis's."""
     merged = MetaData()
-    for table in import_module(f"services.{service}.tables").metadata.tables.values():
-        table.to_metadata(merged)
+    if service != "orientation":  # whose only state is its ledger
+        for table in import_module(f"services.{service}.tables").metadata.tables.values():
+            table.to_metadata(merged)
     for table in chassis_tables.metadata.tables.values():
         if table is not chassis_tables.vault_keys or service in WITH_VAULT:
             table.to_metadata(merged)
@@ -106,10 +107,10 @@ def test_a_migration_that_fails_leaves_nothing(opened: dict[str, Database]) -> N
     """All tables or none: the next start begins where this one began."""
     database = opened["reporting"]
     with database.begin() as connection:
-        connection.execute(text("CREATE TABLE case_sites (stranger int)"))
-    with pytest.raises(Exception, match="case_sites"):
+        connection.execute(text("CREATE TABLE referral_steps (stranger int)"))
+    with pytest.raises(Exception, match="referral_steps"):
         migrate(database, "reporting")
-    assert inspect(database.engine).get_table_names() == ["case_sites"]
+    assert inspect(database.engine).get_table_names() == ["referral_steps"]
 
 
 @pytest.mark.parametrize("service", SERVICES)
