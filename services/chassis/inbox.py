@@ -20,6 +20,11 @@ _ADMIT = text(
     " ON CONFLICT DO NOTHING RETURNING source, id"
 )
 
+_KNOWN = text(
+    "SELECT source, id FROM inbox JOIN unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS wanted (source, id)"
+    " USING (source, id)"
+)
+
 
 class Unreadable(Exception):
     """A message that will never be understood; says why without quoting it."""
@@ -103,6 +108,17 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
         return [json.dumps(one).encode() for one in documents] if isinstance(documents, list) else []
     except (ValueError, RecursionError):
         return []
+
+
+def unhandled(connection: Connection, received: Sequence[Received[D]]) -> list[Received[D]]:
+    """Those of the events that were never handled here, in order; nothing is remembered of them."""
+    known = {
+        (row.source, row.id)
+        for row in connection.execute(
+            _KNOWN, {"sources": [one.event.source for one in received], "ids": [one.event.id for one in received]}
+        )
+    }
+    return [one for one in received if (one.event.source, one.event.id) not in known]
 
 
 def admit(connection: Connection, received: Sequence[Received[D]]) -> list[Received[D]]:
@@ -207,3 +223,20 @@ def each(rows: Sequence[Row[Any]]) -> Iterator[dict[str, Any]]:
             "failed_at": row.failed_at.isoformat(),
             "bytes": len(row.body),
         }
+
+
+def parked_facts(connection: Connection, queue: str | None = None, reason: str | None = None) -> list[dict[str, Any]]:
+    """What may be told of the parked messages, oldest first: of one queue, with these words in their reason."""
+    columns = [failures.c[name] for name in ("number", "queue", "id", "tries", "reason", "failed_at")]
+    statement = select(*columns, func.length(failures.c.body).label("bytes")).where(failures.c.due_at.is_(None))
+    if queue:
+        statement = statement.where(failures.c.queue == queue)
+    if reason:
+        statement = statement.where(failures.c.reason.icontains(reason, autoescape=True))
+    return [dict(row._mapping) for row in connection.execute(statement.order_by(failures.c.number))]  # noqa: SLF001
+
+
+def drop(connection: Connection, numbers: Iterable[int]) -> int:
+    """Forget parked messages for good; how many."""
+    statement = delete(failures).where(failures.c.number.in_(list(numbers)), failures.c.due_at.is_(None))
+    return connection.execute(statement).rowcount

@@ -1,16 +1,14 @@
 """nameko's entrypoint for events, on kombu.
 
 nameko's own handler loses work (it acknowledges what raised), so this one: takes whatever has already arrived, handles
-it in one transaction, acknowledges after the commit. A batch that fails is tried one event at a time; an event that
-fails waits in PostgreSQL for its next try and is parked in the end. If the database is away nothing is acknowledged.
-It reconnects by itself.
+it in one transaction, acknowledges after the commit. While the database is away it keeps what it took and waits. It
+reconnects by itself.
 """
 
 import time
-from collections.abc import Callable
-from datetime import datetime, timedelta
-from functools import wraps
-from typing import Any, Generic
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from typing import Any, Generic, TypeVar
 
 import kombu
 from eventlet import Timeout
@@ -19,12 +17,17 @@ from nameko.extensions import Entrypoint
 
 from services.chassis import broker, inbox, logs
 from services.chassis.app import App, D, Event, Work
-from services.chassis.errors import Rejected, RetryLater, Unavailable
+from services.chassis.errors import Unavailable
+from services.chassis.handling import Handling
 from services.chassis.provider import STOP_SECONDS, app_of
-from services.contracts.envelope import CONTENT_TYPE
 
 _POLL_SECONDS = 1.0
+# Of up to 256 KiB each: what a consumer has at hand while it handles, at most some 25 MB.
+_PREFETCH = 100
+# A message that came back so often, each time with the end of the process, is taken out of the way.
+_DELIVERIES = 20
 
+R = TypeVar("R")
 log = logs.get(__name__)
 AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.Garbled, Unavailable)
 Handler = Callable[[Any, Event[D], Work], None]
@@ -45,6 +48,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         """Called by nameko once everything is set up."""
         self.app: App = app_of(self.container)
         self.queue: kombu.Queue = broker.queues(self.app.service)[self.event.name()]
+        self.handling: Handling[D] = Handling(self.app, self.event, self.queue.name, self._call)
         self._threads = [
             self.container.spawn_managed_thread(run, identifier=f"{self.queue.name} {run.__name__}")
             for run in (self.consume, self.retry)
@@ -67,114 +71,117 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
                 self.app.database.ping()
                 with broker.connect(self.app.settings.broker_url, self.queue.name) as connection:
                     broker.declare_topology(connection)
-                    if self._paused:
-                        log.info("consumer resumed", service=self.app.service, queue=self.queue.name)
-                    self._paused = False
+                    self._tell_resumed()
+                    if not self.app.settings.in_memory:
+                        self._consume_returned(connection)
                     self._consume(connection)
             except AWAY as error:
-                self._paused = True
-                log.warning(
-                    "consumer paused", service=self.app.service, queue=self.queue.name, reason=type(error).__name__
-                )
+                self._tell_paused(error)
                 self._pause()
 
     def retry(self) -> None:
         """Try failed events again when they are due."""
         while not self._stopping:
             try:
-                while self._retry_one():
+                while self.handling.retry_one():
                     if self._stopping:
                         return
             except Unavailable:
                 log.warning("retries paused", queue=self.queue.name)
             self._pause()
 
-    def _pause(self) -> None:
-        for _ in range(10):
-            if not self._stopping:
-                time.sleep(_POLL_SECONDS / 10)
+    def _consume_returned(self, connection: kombu.Connection) -> None:
+        """First, one at a time, what was delivered before: if one of them ends the process, it alone is to blame.
+
+        The broker counts deliveries. Taken together, the neighbours of such a message would be counted with it.
+        """
+        channel = connection.channel()
+        queue = self.queue.bind(channel)
+        while not self._stopping and (message := queue.get()):
+            self._patiently(connection, partial(self._handle_returned, message))
+            self._acknowledge(channel, [message])
+            if not message.delivery_info["redelivered"]:
+                break
+
+    def _handle_returned(self, message: kombu.Message) -> None:
+        received = self.handling.read(_body_of(message), message.content_type or "")
+        deliveries = int((message.headers or {}).get("x-delivery-count", 0))
+        if deliveries >= _DELIVERIES:
+            self.handling.give_up(received, deliveries)
+        else:
+            for one in received:
+                self.handling.handle([one])
 
     def _consume(self, connection: kombu.Connection) -> None:
         arrived: list[kombu.Message] = []
         channel = connection.channel()
-        size = self.app.settings.batch_size
         consumer = kombu.Consumer(
-            channel, [self.queue], on_message=arrived.append, prefetch_count=2 * size, auto_declare=False
+            channel, [self.queue], on_message=arrived.append, prefetch_count=_PREFETCH, auto_declare=False
         )
         with consumer:
             while not self._stopping:
                 connection.heartbeat_check()
                 try:
                     broker.drain(connection, _POLL_SECONDS)
-                    while len(arrived) < size:
+                    while len(arrived) < _PREFETCH:
                         broker.drain(connection, 0)
                 except TimeoutError:
                     pass
-                while arrived:
-                    batch = arrived[:size]
-                    try:
-                        self._handle_messages(batch)
-                    except BaseException:
-                        self._give_back(arrived)
-                        raise
-                    self._acknowledge(channel, batch)
-                    del arrived[:size]
+                # The broker in memory would forget what is left behind.
+                while arrived and (not self._stopping or self.app.settings.in_memory):
+                    self._take(connection, channel, arrived)
 
-    def _acknowledge(self, channel: Any, batch: list[kombu.Message]) -> None:  # noqa: ANN401 - kombu is untyped
+    def _take(self, connection: kombu.Connection, channel: Any, arrived: list[kombu.Message]) -> None:  # noqa: ANN401 - kombu is untyped
+        """Handle the first messages that make a batch together, and acknowledge them."""
+        batch: list[kombu.Message] = []
+        received: list[inbox.Received[D]] = []
+        try:
+            for message in arrived:
+                received += self._patiently(
+                    connection, partial(self.handling.read, _body_of(message), message.content_type or "")
+                )
+                batch.append(message)
+                if len(received) >= self.app.settings.batch_size:
+                    break
+            self._patiently(connection, partial(self.handling.handle, received))
+        except BaseException:
+            self._give_back(arrived)
+            raise
+        self._acknowledge(channel, batch)
+        del arrived[: len(batch)]
+
+    def _patiently(self, connection: kombu.Connection, do: Callable[[], R]) -> R:
+        """Do it, and as long as the database is away again; what was delivered is kept, so that nobody counts it twice.
+
+        Raises Unavailable when told to stop meanwhile, and one of BROKER_ERRORS.
+        """
+        while True:
+            try:
+                done = do()
+            except Unavailable as error:
+                self._tell_paused(error)
+                if self._stopping:
+                    raise
+                self._pause()
+                broker.keep_alive(connection)
+            else:
+                self._tell_resumed()
+                return done
+
+    def _acknowledge(self, channel: Any, batch: Sequence[kombu.Message]) -> None:  # noqa: ANN401 - kombu is untyped
         if self.app.settings.in_memory:
             for message in batch:
                 message.ack()
         else:
             channel.basic_ack(batch[-1].delivery_tag, multiple=True)
 
-    def _give_back(self, messages: list[kombu.Message]) -> None:
+    def _give_back(self, messages: Sequence[kombu.Message]) -> None:
         """A real broker sends again what was not acknowledged; the one in memory would forget it."""
         if self.app.settings.in_memory:
             for message in messages:
                 message.requeue()
 
-    def _handle_messages(self, messages: list[kombu.Message]) -> None:
-        received: list[inbox.Received[D]] = []
-        for message in messages:
-            body = message.body
-            if not isinstance(body, bytes):  # py-amqp has decoded it, as the sender's content-encoding said
-                body = str(body).encode(errors="backslashreplace")
-            received += self._read(body, message.content_type or "")
-        if received:
-            self._handle(received)
-
-    def _read(self, body: bytes, content_type: str) -> list[inbox.Received[D]]:
-        """What can be read; what cannot is parked, alone."""
-        try:
-            return inbox.read(body, content_type, self.event)
-        except inbox.Unreadable as error:
-            parts = inbox.parts(body, content_type)
-            if not parts:
-                self._park_message(body, content_type, str(error))
-            return [one for part in parts for one in self._read(part, CONTENT_TYPE)]
-
-    def _handle(self, received: list[inbox.Received[D]]) -> None:
-        """All together; if that fails, one at a time, so that one poison event takes no other with it."""
-        try:
-            self._transact(received)
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - any bug of a handler: retried, then parked
-            if len(received) == 1:
-                self._fail(received[0], error)
-                return
-            for one in received:
-                self._handle([one])
-
-    def _transact(self, received: list[inbox.Received[D]]) -> None:
-        with self.app.work() as work:
-            fresh = inbox.admit(work.connection, received)
-            if fresh:
-                self._call([one.event for one in fresh], work)
-        self._count("duplicate", len(received) - len(fresh))
-        self._handled([one.event for one in fresh])
-
-    def _call(self, events: list[Event[D]], work: Work) -> None:
+    def _call(self, events: Sequence[Event[D]], work: Work) -> None:
         """Run the service's method in a nameko worker and wait for it; raises what it raised."""
         result = Result()
 
@@ -186,96 +193,39 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         self.container.spawn_worker(self, (events, work), {}, handle_result=done)
         result.wait()
 
-    def _handled(self, events: list[Event[D]]) -> None:
-        self._count("handled", len(events))
-        now = self.app.clock.now()
-        for event in events:
-            self.app.metrics.lag.observe(max(0.0, (now - event.time).total_seconds()))
+    def _pause(self) -> None:
+        for _ in range(10):
+            if not self._stopping:
+                time.sleep(_POLL_SECONDS / 10)
 
-    def _count(self, outcome: str, number: int = 1) -> None:
-        self.app.metrics.handled.labels(self.app.service, self.event.TYPE, outcome).inc(number)
+    def _tell_paused(self, error: Exception) -> None:
+        self._paused = True
+        log.warning("consumer paused", service=self.app.service, queue=self.queue.name, reason=type(error).__name__)
 
-    def _due(self, tries: int, error: Exception) -> datetime | None:
-        """When to try again after `tries` tries; None: not any more."""
-        delays = self.app.settings.delays
-        if isinstance(error, Rejected) or tries > len(delays):
-            return None
-        wait = error.after if isinstance(error, RetryLater) else timedelta(seconds=delays[tries - 1])
-        return self.app.clock.now() + wait
-
-    def _fail(self, one: inbox.Received[D], error: Exception) -> None:
-        due_at = self._due(1, error)
-        failure = inbox.Failure(
-            self.queue.name,
-            CONTENT_TYPE,
-            one.document,
-            1,
-            logs.reason_of(error),
-            due_at,
-            one.event.source,
-            one.event.id,
-        )
-        with self.app.work() as work:
-            inbox.remember(work.connection, failure, self.app.clock.now())
-        self._tell(failure)
-
-    def _park_message(self, body: bytes, content_type: str, reason: str) -> None:
-        # A text column takes no NUL, and no half of a surrogate pair.
-        kind = content_type if content_type.isprintable() else ""
-        failure = inbox.Failure(self.queue.name, kind, body, 1, reason, None)
-        with self.app.work() as work:
-            inbox.remember(work.connection, failure, self.app.clock.now())
-        self._tell(failure)
-
-    def _tell(self, failure: inbox.Failure) -> None:
-        facts = {"queue": failure.queue, "id": failure.id, "tries": failure.tries, "reason": failure.reason}
-        if failure.due_at:
-            log.warning("event failed", **facts, again_at=failure.due_at.isoformat())
-        else:
-            log.warning("event parked", **facts)
-        self._count("retried" if failure.due_at else "parked")
-
-    def _retry_one(self) -> bool:
-        """Try the failed event that is due first; whether there was one."""
-        row = None
-        try:
-            with self.app.work() as work:
-                row = inbox.take_due(work.connection, self.queue.name, self.app.clock.now())
-                if row is None:
-                    return False
-                inbox.forget(work.connection, row.number)
-                fresh = inbox.admit(work.connection, inbox.read(row.body, row.content_type, self.event))
-                events = [one.event for one in fresh]
-                if events:
-                    self._call(events, work)
-        except Unavailable:
-            raise
-        except Exception as error:
-            if row is None:
-                raise
-            unreadable = isinstance(error, inbox.Unreadable)
-            due_at = None if unreadable else self._due(row.tries + 1, error)
-            tries, reason = row.tries + 1, logs.reason_of(error)
-            with self.app.work() as work:
-                inbox.postpone(work.connection, row.number, tries=tries, reason=reason, due_at=due_at)
-            self._tell(inbox.Failure(row.queue, row.content_type, row.body, tries, reason, due_at, row.source, row.id))
-        else:
-            self._handled(events)
-        return True
+    def _tell_resumed(self) -> None:
+        if self._paused:
+            log.info("consumer resumed", service=self.app.service, queue=self.queue.name)
+        self._paused = False
 
 
-def subscribe(event: type[D]) -> Callable[[Handler[D]], Callable[[Any, list[Event[D]], Work], None]]:
+def _body_of(message: kombu.Message) -> bytes:
+    body = message.body
+    # py-amqp may have decoded it, as the sender's content-encoding said.
+    return body if isinstance(body, bytes) else str(body).encode(errors="backslashreplace")
+
+
+def subscribe(event: type[D]) -> Callable[[Handler[D]], Callable[[Any, Sequence[Event[D]], Work], None]]:
     """Decorate `method(self, event, work)`: called once per new event, inside the transaction of its batch."""
 
-    def decorate(method: Handler[D]) -> Callable[[Any, list[Event[D]], Work], None]:
+    def decorate(method: Handler[D]) -> Callable[[Any, Sequence[Event[D]], Work], None]:
         @wraps(method)
-        def each(self: Any, events: list[Event[D]], work: Work) -> None:  # noqa: ANN401 - any service
+        def each(self: Any, events: Sequence[Event[D]], work: Work) -> None:  # noqa: ANN401 - any service
             for one in events:
                 work.traceparent = one.traceparent
                 method(self, one, work)
 
         entrypoint: Callable[[Any], Any] = Subscription.decorator(event)
-        decorated: Callable[[Any, list[Event[D]], Work], None] = entrypoint(each)
+        decorated: Callable[[Any, Sequence[Event[D]], Work], None] = entrypoint(each)
         return decorated
 
     return decorate

@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 
+from services.contracts.codes import Need, department_of
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.contracts.orientation import ContactSheet, Proposal, Recipient
 from services.network import ContactSheet as Sheet
@@ -60,6 +62,7 @@ class Rules:
         self._sheets: defaultdict[str, list[Sheet]] = defaultdict(list)
         for sheet in network.contact_sheets:
             self._sheets[sheet.partner].append(sheet)
+        self._sheet_for = lru_cache(maxsize=4096)(self._find_sheet)
 
     def visit(self, facts: VisitFacts, needs: Iterable[NeedFacts], day: date) -> domain.Visit:
         """The facts as the rules read them; the site must be in the network."""
@@ -101,10 +104,12 @@ class Rules:
         )
 
     def _sheet(self, found: domain.Proposal, visit: domain.Visit) -> ContactSheet | None:
+        first = found.recipients[0] if found.recipients else None
+        return self._sheet_for(first.partner, found.need, visit.residence) if first else None
+
+    def _find_sheet(self, partner: str, need: Need, residence: str) -> ContactSheet | None:
         """The narrowest sheet for the person: this need before any, the commune before the département."""
-        if not found.recipients:
-            return None
-        places = (visit.residence, visit.department, EVERYWHERE)
+        places = (residence, department_of(residence), EVERYWHERE)
 
         def narrowness(sheet: Sheet) -> tuple[bool, int]:
             covers = (EVERYWHERE,) if isinstance(sheet.covers, str) else sheet.covers
@@ -112,8 +117,8 @@ class Rules:
 
         fitting = [
             sheet
-            for sheet in self._sheets.get(found.recipients[0].partner, ())
-            if (not sheet.needs or found.need in sheet.needs) and narrowness(sheet)[1] < len(places)
+            for sheet in self._sheets.get(partner, ())
+            if (not sheet.needs or need in sheet.needs) and narrowness(sheet)[1] < len(places)
         ]
         if not fitting:
             return None

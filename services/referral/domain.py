@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from services.contracts.codes import Category, DeclineReason, ReferralState
 
 RECEPTION_DAYS = 3
-_PARIS = ZoneInfo("Europe/Paris")
+PARIS = ZoneInfo("Europe/Paris")
 
 S = ReferralState
 # What the partner may answer from each state. A partner that accepts at once has received, too.
@@ -38,13 +38,13 @@ def first_state(
 
 def due_after(sent_at: datetime, business_days: int, is_holiday: Callable[[date], bool]) -> datetime:
     """The end, in Paris, of the n-th business day after `sent_at`; weekends and holidays do not count."""
-    day = sent_at.astimezone(_PARIS).date()
+    day = sent_at.astimezone(PARIS).date()
     left = business_days
     while left:
         day += timedelta(days=1)
         if day.weekday() < 5 and not is_holiday(day):  # noqa: PLR2004 - Saturday is 5
             left -= 1
-    return datetime.combine(day, time(23, 59, 59), _PARIS)
+    return datetime.combine(day, time(23, 59, 59), PARIS)
 
 
 def answer_problem(

@@ -1,14 +1,14 @@
 """Opening referrals, and taking partners' answers."""
 
 import json
-from datetime import date
+from datetime import date, datetime, time
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import holidays
 from sqlalchemy import Row, select, update
 
-from services.chassis import outbox
 from services.chassis.app import App, Event, Work
 from services.chassis.errors import Rejected, not_found
 from services.chassis.tokens import Caller
@@ -41,12 +41,18 @@ def is_holiday(day: date) -> bool:
     return day in _HOLIDAYS
 
 
+@lru_cache
+def _due(day: date) -> datetime:
+    """When a referral sent on that day in Paris is overdue."""
+    return domain.due_after(datetime.combine(day, time(12), domain.PARIS), domain.RECEPTION_DAYS, is_holiday)
+
+
 def open_referrals(event: Event[OrientationProposed], work: Work) -> None:
     """One referral for each proposal of an identified person: sent if agreed to, else waiting for the agreement."""
     case = event.data.case
     if case is None:
         return
-    outbox.commit_in_order(work.connection)
+    work.commit_in_order()
     for place, proposal in enumerate(event.data.proposals):
         if proposal.recipients and not proposal.desk_first:
             _open(event.data, case, place, proposal, work)
@@ -62,7 +68,7 @@ def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Pr
         sensitive_agreed=orientation.sensitive,
     )
     sent = state is ReferralState.SENT
-    due_at = domain.due_after(now, domain.RECEPTION_DAYS, is_holiday) if sent else None
+    due_at = _due(now.astimezone(domain.PARIS).date()) if sent else None
     work.insert(
         referrals,
         id=referral_id,
@@ -161,7 +167,7 @@ def _move(referral: Row[Any], form: AnswerForm, caller: Caller, work: Work, fing
     now, step = work.clock.now(), referral.step + 1
     reason = form.reason or form.outcome
     day = form.appointment.at.date() if form.appointment else None
-    outbox.commit_in_order(work.connection)
+    work.commit_in_order(at_once=True)
     work.execute(
         update(referrals)
         .where(referrals.c.id == referral.id)

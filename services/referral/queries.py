@@ -10,7 +10,7 @@ from uuid import UUID
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import Row, func, select
 
-from services.chassis import outbox
+from services.chassis import outbox, pruning
 from services.chassis.app import App
 from services.chassis.errors import Rejected
 from services.chassis.metrics import gauge
@@ -23,6 +23,10 @@ from services.referral.forms import EventsPage, EventsQuery, ReferralsPage, Refe
 from services.referral.tables import referrals
 
 _LAST_POSITION = 2**63 - 1
+_EXPIRED = (
+    "Des événements postérieurs à ce « after » ont été supprimés : ils sont conservés {days} jours. Reprenez sans"
+    " « after » ; GET /v1/referrals donne l’état actuel de tout ce qui vous est adressé."
+)
 
 
 def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> ReferralsPage:
@@ -41,9 +45,14 @@ def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> Referrals
 
 
 def list_events(query: EventsQuery, caller: Caller, app: App) -> EventsPage:
-    """A partner's ledger. Raises Rejected (422) on a foreign `after`."""
+    """A partner's ledger. Raises Rejected: 422 on a foreign `after`, 410 when events after it have been deleted."""
+    position = _position(query.after)
     with app.read() as connection:
-        rows = outbox.after(connection, _position(query.after), recipient=caller.org, limit=query.limit)
+        rows = outbox.after(connection, position, recipient=caller.org, limit=query.limit)
+        # After reading: what is deleted from now on is in `rows`.
+        if query.after is not None and pruning.has_lost(connection, caller.org, position):
+            days = app.settings.ledger_days
+            raise Rejected("events-expired", _EXPIRED.format(days=days), status=410)
     events = [json.loads(row.body) for row in rows]
     return EventsPage(events=events, next=_cursor(rows[-1].position) if rows else query.after)
 
