@@ -48,6 +48,7 @@ class Work:
         self._rows: dict[Table, list[Mapping[str, Any]]] = {}
         self._ledger: list[outbox.Entry] = []
         self._keys: dict[UUID, Key] = {}
+        self._in_order = False
 
     def insert(self, table: Table, **values: Any) -> None:  # noqa: ANN401 - a row's values are of any type
         """Add a row; every row of one table must name the same columns."""
@@ -100,8 +101,16 @@ class Work:
         for table in sort_tables(rows) if len(rows) > 1 else rows:
             insert_all(self.connection, table, rows[table])
 
+    def commit_in_order(self, *, at_once: bool = False) -> None:
+        """What is inserted at the end, or whatever is written from now on, is numbered in the order of commits."""
+        if at_once:
+            outbox.commit_in_order(self.connection)
+        self._in_order = True
+
     def finish(self) -> bool:
         """Write everything; the outbox last, since its lock is held until the commit. Whether events were added."""
+        if self._in_order:
+            outbox.commit_in_order(self.connection)
         self.flush()
         outbox.append(self.connection, self._ledger, self.clock.now())
         return bool(self._ledger)
@@ -127,6 +136,7 @@ class App:
         self.clock = clock or Clock()
         self.ids = ids or Ids()
         self.metrics = Metrics(service)
+        self.blocked: set[str] = set()  # the relays whose broker takes nothing, for want of disk or memory
         self._woken: list[Signal] = []
 
     def wakes(self) -> Signal:
