@@ -1,5 +1,6 @@
 """Runs services in this process until told to stop; embeds PostgreSQL and the broker where none is given."""
 
+import gc
 import signal
 import socket
 import time
@@ -72,6 +73,7 @@ def run(
         for container in containers:
             container.start()
             eventlet.spawn(_watch, container, stop, died)
+        _spare_the_collector()
         for service in classes:
             tell(f"{service:<12} http://{settings.address(service)}")
         if ready:
@@ -81,6 +83,17 @@ def run(
         _stop(containers, settings, urls)
     if died:
         raise ServiceDied(", ".join(died))
+
+
+def _spare_the_collector() -> None:
+    """Let Python's garbage collector look at what is new only, and less often.
+
+    A batch makes some ten thousand objects that reference counting frees; by default the collector would look through
+    all modules' objects again and again meanwhile: reading a batch of events takes twice as long then, measured.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 def _check(settings: Settings, services: tuple[str, ...]) -> None:

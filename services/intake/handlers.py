@@ -24,6 +24,7 @@ from services.intake.tables import agreements, cases, visits
 from services.network import Network
 
 _ATTEMPTS = 3
+_CATEGORIES = frozenset(Category)
 LINES_TYPE = "application/x-ndjson"
 MAX_LINES = 1000
 MAX_LINES_BYTES = 16 * 1024 * 1024
@@ -88,10 +89,7 @@ def _read_line(line: bytes, limit: int) -> VisitForm | Rejected:
 
 def _result_line(line: bytes, result: Recorded | Rejected) -> str:
     if isinstance(result, Recorded):
-        status = 200 if result.again else 201
-        return json.dumps(
-            {"visit_id": str(result.answer.visit_id), "status": status, **result.answer.model_dump(mode="json")}
-        )
+        return f'{result.answer.model_dump_json()[:-1]},"status":{200 if result.again else 201}}}'
     return json.dumps({"visit_id": _visit_id_of(line), **problems.document(result)}, ensure_ascii=False)
 
 
@@ -111,7 +109,8 @@ class _Desk:
         self._app, self._network, self._work, self._caller = app, network, work, caller
         self._known = self._visits_known(forms)
         self._cases = self._cases_known(form.case for form in forms if form.case)
-        self._matches = self._matches_of(_identity(app, form) for form in forms if form.person)
+        self._identities = {(form.site, form.visit_id): _identity(app, form) for form in forms if form.person}
+        self._matches = self._matches_of(self._identities.values())
 
     def record(self, form: VisitForm) -> Recorded | Rejected:
         """Record one visit, or say why not."""
@@ -153,7 +152,7 @@ class _Desk:
     def _agreement_errors(self, agreement: AgreementForm, now: datetime) -> Iterable[FieldError]:
         """A misspelt recipient would keep a referral waiting for ever; a date to come would outlive a withdrawal."""
         for place, recipient in enumerate(agreement.recipients):
-            if recipient not in list(Category) and self._network.partner(recipient) is None:
+            if recipient not in _CATEGORIES and self._network.partner(recipient) is None:
                 detail = f"Ni une catégorie ({', '.join(Category)}) ni un partenaire des fichiers de réseau."
                 yield {"pointer": f"/agreement/recipients/{place}", "detail": detail}
         if agreement.given_at and agreement.given_at > now + domain.AHEAD:
@@ -165,7 +164,7 @@ class _Desk:
         if form.case:
             reference = self._cases[form.case]
         elif form.person:
-            identity = _identity(self._app, form)
+            identity = self._identities[form.site, form.visit_id]
             matches = self._matches.get(identity, 0)
             self._matches[identity] = matches + 1
             case, reference = self._open_case(form, identity)
@@ -191,7 +190,7 @@ class _Desk:
         case, reference = self._work.ids.new(), domain.new_reference(secrets.token_bytes(7))
         assert form.person is not None
         key = self._work.new_key(case)
-        index = self._app.vault.index("reference", domain.normalised_reference(reference) or "")
+        index = self._app.vault.index("reference", reference.replace("-", ""))
         self._work.insert(
             cases,
             id=case,
