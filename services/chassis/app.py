@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event as Signal
+from threading import Lock
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -137,6 +138,7 @@ class App:
         self.ids = ids or Ids()
         self.metrics = Metrics(service)
         self.blocked: set[str] = set()  # the relays whose broker takes nothing, for want of disk or memory
+        self.one_at_a_time = Lock()  # held by the one consumer that tries what came back
         self._woken: list[Signal] = []
 
     def wakes(self) -> Signal:

@@ -21,8 +21,8 @@ class Clock:
 class Ids:
     """The real source of identifiers: UUID version 7 (RFC 9562), a millisecond followed by 74 random bits.
 
-    New ones sort behind old ones, so that an index of millions of rows grows at its end (docs/decisions/14-ids.md). No
-    counter within a millisecond: two partners could match two referrals of one person by it.
+    New ones sort behind old ones, so that an index of millions of rows grows at its end. No counter within a
+    millisecond: two partners could match two referrals of one person by it (docs/decisions/15-identifiers.md).
     """
 
     def __init__(self) -> None:

@@ -93,15 +93,22 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
     def _consume_returned(self, connection: kombu.Connection) -> None:
         """First, one at a time, what was delivered before: if one of them ends the process, it alone is to blame.
 
-        The broker counts deliveries. Taken together, the neighbours of such a message would be counted with it.
+        The broker counts deliveries: what is at hand together, in this consumer or another, is counted together.
         """
         channel = connection.channel()
         queue = self.queue.bind(channel)
-        while not self._stopping and (message := queue.get()):
-            self._patiently(connection, partial(self._handle_returned, message))
-            self._acknowledge(channel, [message])
-            if not message.delivery_info["redelivered"]:
-                break
+        returned = True
+        while returned and not self._stopping:
+            while not self.app.one_at_a_time.acquire(timeout=_POLL_SECONDS):
+                broker.keep_alive(connection)
+            try:
+                message = queue.get()
+                returned = message is not None and message.delivery_info["redelivered"]
+                if message is not None:
+                    self._patiently(connection, partial(self._handle_returned, message))
+                    self._acknowledge(channel, [message])
+            finally:
+                self.app.one_at_a_time.release()
 
     def _handle_returned(self, message: kombu.Message) -> None:
         received = self.handling.read(_body_of(message), message.content_type or "")

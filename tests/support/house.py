@@ -110,20 +110,20 @@ class House:
         self.tokens = Tokens(Settings(state=folder))
         self.client = httpx.Client(timeout=20, trust_env=False)
 
-    def start(self, *services: str) -> None:
-        """Start these services (all by default) and wait until they are ready."""
+    def start(self, *services: str, module: str = "services", ready: bool = True) -> None:
+        """Start these services (all by default) and wait until they are `ready`; `module` stands for `relais`."""
         wanted = services or SERVICES
         for name in wanted:
             log = (self.folder / f"{name}.log").open("ab")
             self._processes[name] = subprocess.Popen(
-                [sys.executable, "-m", "services", "run", "--service", name],
+                [sys.executable, "-m", module, "run", "--service", name],
                 env=self.environment,
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
             )
             log.close()
-        for name in wanted:
+        for name in wanted if ready else ():
             self.wait_ready(name)
 
     def wait_ready(self, name: str) -> None:
@@ -150,6 +150,10 @@ class House:
             process = self._processes.pop(name)
             process.kill()
             process.wait(STOP_SECONDS)
+
+    def ended(self, name: str) -> int:
+        """Wait for the end of a service that ends by itself; its exit code."""
+        return self._processes.pop(name).wait(STOP_SECONDS)
 
     def signal(self, name: str, number: signal.Signals) -> None:
         """Send a signal, such as SIGSTOP and SIGCONT."""
@@ -266,6 +270,17 @@ class House:
     def metrics(self, service: str) -> str:
         """A service's metrics as Prometheus reads them."""
         return self.client.get(f"{self.url(service)}/metrics").text
+
+    def handled(self, service: str, outcome: str = "handled") -> int:
+        """How many events a service has handled since it started, with this outcome."""
+        lines = [line for line in self.metrics(service).splitlines() if line.startswith("relais_events_handled_total{")]
+        return sum(int(float(line.rpartition(" ")[2])) for line in lines if f'outcome="{outcome}"' in line)
+
+    def memory(self, service: str, *, peak: bool = False) -> float:
+        """A service's resident memory in megabytes: now, or the most it ever was."""
+        status = Path(f"/proc/{self._processes[service].pid}/status").read_text(encoding="ascii")
+        name = "VmHWM:" if peak else "VmRSS:"
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith(name)) / 1024
 
     def relais(self, *arguments: str, **environment: str | None) -> subprocess.CompletedProcess[str]:
         """Run the `relais` command in this house's environment, changed by `environment` (None: without it)."""
