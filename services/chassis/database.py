@@ -1,10 +1,12 @@
 """One PostgreSQL database per service."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+import psycopg
 from pydantic_core import to_json
 from sqlalchemy import Connection, LargeBinary, Table, TextClause, create_engine, exc, text
 
@@ -12,6 +14,9 @@ from services.chassis.errors import Unavailable
 
 # Nothing in a service may wait for ever: a statement, a lock, a transaction left open by a frozen process.
 _LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
+
+_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_ESCAPED = re.compile(r"[\\\n\r\t]")
 
 # A server going or coming (08, 57P), read-only after a failover (25006), out of disk, memory or connections (53),
 # failing to read or write (58): never the fault of the event at hand, so that it must not be parked for it.
@@ -90,6 +95,32 @@ def _insertion(table: Table, columns: tuple[str, ...]) -> tuple[tuple[str, ...],
     names = ", ".join(f'"{column}"' for column in columns)
     source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS json))"
     return binary, text(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
+
+
+def copy_all(
+    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[str | None]]
+) -> None:
+    """Add rows of texts by COPY: half the server's time of `insert_all` for rows of a kilobyte."""
+    if not rows:
+        return
+    names = ", ".join(f'"{column}"' for column in columns)
+    statement = f"COPY {table.name} ({names}) FROM STDIN"
+    driver: Any = connection.connection.driver_connection
+    try:
+        with driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write("".join("\t".join(map(_copied, row)) + "\n" for row in rows))
+    except psycopg.Error as error:
+        # As SQLAlchemy tells of any other statement's failure.
+        raise exc.DBAPIError.instance(
+            statement, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=driver.closed
+        ) from None
+
+
+def _copied(value: str | None) -> str:
+    """A text as COPY reads it."""
+    if value is None:
+        return "\\N"
+    return value.translate(_ESCAPES) if _ESCAPED.search(value) else value
 
 
 def _hexadecimal(value: bytes | None) -> str | None:

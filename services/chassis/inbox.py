@@ -1,6 +1,7 @@
 """What a consumer remembers: events handled, events that failed, events given up."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,15 +16,14 @@ from services.chassis.app import D, Event
 from services.chassis.tables import failures
 from services.contracts.envelope import BATCH_CONTENT_TYPE, CloudEvent, EventData
 
-_ADMIT = text(
-    "INSERT INTO inbox (source, id) SELECT * FROM unnest(CAST(:sources AS text[]), CAST(:ids AS text[]))"
-    " ON CONFLICT DO NOTHING RETURNING source, id"
-)
-
-_KNOWN = text(
-    "SELECT source, id FROM inbox JOIN unnest(CAST(:sources AS text[]), CAST(:ids AS text[])) AS wanted (source, id)"
-    " USING (source, id)"
-)
+# As two texts of lines, which neither may break: an array's elements would be quoted one by one.
+_WANTED = """
+    SELECT * FROM unnest(string_to_array(:sources, E'\\n'), string_to_array(:ids, E'\\n')) AS wanted (source, id)"""
+_ADMIT = text(f"""
+    WITH wanted AS ({_WANTED}),
+    fresh AS (INSERT INTO inbox (source, id) SELECT * FROM wanted ON CONFLICT DO NOTHING RETURNING source, id)
+    SELECT * FROM wanted EXCEPT ALL SELECT * FROM fresh""")  # noqa: S608 - our own words
+_KNOWN = text(f"SELECT source, id FROM inbox JOIN ({_WANTED}) AS wanted USING (source, id)")  # noqa: S608 - same
 
 
 class Unreadable(Exception):
@@ -112,27 +112,31 @@ def parts(body: bytes, content_type: str) -> list[bytes]:
 
 def unhandled(connection: Connection, received: Sequence[Received[D]]) -> list[Received[D]]:
     """Those of the events that were never handled here, in order; nothing is remembered of them."""
-    known = {
-        (row.source, row.id)
-        for row in connection.execute(
-            _KNOWN, {"sources": [one.event.source for one in received], "ids": [one.event.id for one in received]}
-        )
-    }
+    known = {tuple(row) for row in connection.execute(_KNOWN, _keys(received))}
     return [one for one in received if (one.event.source, one.event.id) not in known]
 
 
-def admit(connection: Connection, received: Sequence[Received[D]]) -> list[Received[D]]:
+def admit(connection: Connection, received: Sequence[Received[D]]) -> Sequence[Received[D]]:
     """Those of the events that were never handled here, each once, in order; they count as handled from the commit."""
-    rows = connection.execute(
-        _ADMIT, {"sources": [one.event.source for one in received], "ids": [one.event.id for one in received]}
-    )
-    fresh = {(row.source, row.id) for row in rows}
+    again = Counter(tuple(row) for row in connection.execute(_ADMIT, _keys(received)))
+    if not again:
+        return received
     admitted = []
-    for one in received:
-        if (one.event.source, one.event.id) in fresh:
-            fresh.remove((one.event.source, one.event.id))
+    # From the end: of an event that is here twice the first is admitted.
+    for one in reversed(received):
+        key = (one.event.source, one.event.id)
+        if again[key]:
+            again[key] -= 1
+        else:
             admitted.append(one)
-    return admitted
+    return admitted[::-1]
+
+
+def _keys(received: Sequence[Received[D]]) -> dict[str, str]:
+    return {
+        "sources": "\n".join(one.event.source for one in received),
+        "ids": "\n".join(one.event.id for one in received),
+    }
 
 
 @dataclass(frozen=True, slots=True)

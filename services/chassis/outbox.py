@@ -5,22 +5,21 @@ that remembers the last position it saw can never skip a row of a slower transac
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, func, select, text
 from sqlalchemy.dialects import postgresql
 
-from services.chassis.database import insert_all
+from services.chassis.database import copy_all
 from services.chassis.tables import marks, outbox
 
 Rows = Sequence[Any]
 _APPENDING = 0x4F555442
+_COUNTED = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """An event to publish: to one `recipient` outside, or (None) to everyone inside."""
 
     recipient: str | None
@@ -34,7 +33,8 @@ def append(connection: Connection, entries: Sequence[Entry], now: datetime) -> N
     if not entries:
         return
     commit_in_order(connection)
-    insert_all(connection, outbox, [asdict(entry) | {"created_at": now} for entry in entries])
+    at = now.isoformat()
+    copy_all(connection, outbox, (*Entry._fields, "created_at"), [(*entry, at) for entry in entries])
 
 
 def commit_in_order(connection: Connection) -> None:
@@ -63,10 +63,19 @@ def waiting(connection: Connection, mark: str, *, outside: bool, limit: int) -> 
 
 
 def backlog(connection: Connection, mark: str, *, outside: bool) -> tuple[int, float]:
-    """How many rows wait beyond a mark, and the age in seconds of the oldest."""
-    age = func.extract("epoch", func.now() - func.min(outbox.c.created_at))
-    count, oldest = connection.execute(select(func.count(), age).where(_beyond(mark, outside=outside))).one()
-    return count, float(oldest or 0)
+    """How many rows wait beyond a mark, and the age in seconds of the oldest.
+
+    Counted among the next 20,000 positions, and projected beyond: whoever asks must not wait for a million rows.
+    """
+    age = func.extract("epoch", func.now() - outbox.c.created_at)
+    oldest = select(outbox.c.position, age).where(_beyond(mark, outside=outside)).order_by(outbox.c.position).limit(1)
+    first = connection.execute(oldest).first()
+    if first is None:
+        return 0, 0.0
+    near = outbox.c.position.between(first.position, first.position + _COUNTED - 1)
+    count = connection.scalar(select(func.count()).where(_addressed(outside=outside), near)) or 0
+    span = connection.scalar(select(func.max(outbox.c.position))) - first.position + 1
+    return round(count * max(1.0, span / _COUNTED)), float(first[1])
 
 
 def position_of(connection: Connection, mark: str) -> int:
@@ -82,5 +91,8 @@ def move(connection: Connection, mark: str, position: int) -> None:
 
 def _beyond(mark: str, *, outside: bool) -> ColumnElement[bool]:
     position = func.coalesce(select(marks.c.position).where(marks.c.name == mark).scalar_subquery(), 0)
-    addressed = outbox.c.recipient.is_not(None) if outside else outbox.c.recipient.is_(None)
-    return addressed & (outbox.c.position > position)
+    return _addressed(outside=outside) & (outbox.c.position > position)
+
+
+def _addressed(*, outside: bool) -> ColumnElement[bool]:
+    return outbox.c.recipient.is_not(None) if outside else outbox.c.recipient.is_(None)

@@ -27,6 +27,7 @@ _TITLES = {
     405: "Méthode non permise",
     406: "Format non disponible",
     409: "Conflit",
+    410: "N’est plus conservé",
     411: "Longueur attendue",
     413: "Corps trop volumineux",
     415: "Type de contenu non accepté",

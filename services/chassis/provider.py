@@ -13,6 +13,7 @@ from services.chassis import inbox
 from services.chassis.app import App
 from services.chassis.database import Database
 from services.chassis.metrics import gauge
+from services.chassis.pruning import Pruner
 from services.chassis.relay import Relay
 from services.chassis.settings import Settings
 from services.chassis.tables import vault_keys
@@ -60,14 +61,18 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         self.relays.append(Relay(self.app, settings.broker_url))
         if self._partners and settings.partners_url:
             self.relays.append(Relay(self.app, settings.partners_url, outside=True, queues=self._partners(settings)))
+        self.app.metrics.read(self._blocked)
         self.app.metrics.read(self._readings)
         if self._gauges:
             self.app.metrics.read(partial(self._gauges, self.app))
         for relay in self.relays:
             self.container.spawn_managed_thread(relay.run, identifier="relay")
+        self.pruner = Pruner(self.app, relayed_outside=len(self.relays) > 1)
+        self.container.spawn_managed_thread(self.pruner.run, identifier="pruner")
 
     def stop(self) -> None:
         """Called when no worker runs any more: publish what they left, close."""
+        self.pruner.finish()
         for relay in self.relays:
             relay.finish()
         with Timeout(STOP_SECONDS, exception=False):
@@ -79,6 +84,10 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         """What a service's methods find in `self.app`."""
         app: App = self.app
         return app
+
+    def _blocked(self) -> Iterator[Metric]:
+        help_ = "1 while the broker takes no events, for want of disk or memory."
+        yield gauge("relais_broker_blocked", help_, ("service",), [((self.app.service,), bool(self.app.blocked))])
 
     def _readings(self) -> Iterator[Metric]:
         with self.app.read() as connection:

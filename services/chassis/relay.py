@@ -5,7 +5,9 @@ itself. A crash between publishing and marking publishes those events again: con
 """
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import groupby
 from threading import Event as Signal
 from typing import Any
@@ -50,12 +52,13 @@ class Relay:
             try:
                 with broker.connect(self._url, self._app.service) as connection:
                     self._declare(connection)
-                    publisher = broker.Publisher(connection)
+                    publisher = broker.Publisher(connection, self._tell_blocked)
                     if failures:
                         log.info("relay resumed", service=self._app.service, lane=self._mark)
                     failures = 0
                     self._drain(connection, publisher)
             except AWAY as error:
+                self._app.blocked.discard(self._mark)
                 log.warning("relay paused", service=self._app.service, lane=self._mark, reason=type(error).__name__)
                 time.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
                 failures += 1
@@ -94,18 +97,38 @@ class Relay:
             rows = outbox.waiting(connection, self._mark, outside=self._outside, limit=_ROWS)
             if not rows:
                 return 0
-            publisher.publish(self._addressed(rows) if self._outside else self._packed(rows))
+            messages = self._addressed(rows) if self._outside else self._packed(rows)
+            publisher.publish(messages, partial(self._hold, connection))
             if publisher.returned and not self._outside:
                 raise broker.NotConfirmed("unroutable: " + ", ".join(sorted(set(publisher.returned))))
             if publisher.returned:
                 log.warning("no queue", queues=sorted(set(publisher.returned)))
             outbox.move(connection, self._mark, rows[-1].position)
-        for row in rows:
-            if self._outside:
-                self._app.metrics.count("relais_partner_events_published", "Partners' events.", partner=row.recipient)
-            else:
-                self._app.metrics.published.labels(self._app.service, row.type).inc()
+        self._count(rows)
         return len(rows)
+
+    def _count(self, rows: Rows) -> None:
+        metrics = self._app.metrics
+        if self._outside:
+            for partner, number in Counter(row.recipient for row in rows).items():
+                metrics.count("relais_partner_events_published", "Partners' events.", number, partner=partner)
+            return
+        for kind, number in Counter(row.type for row in rows).items():
+            metrics.published.labels(self._app.service, kind).inc(number)
+
+    def _hold(self, connection: Connection) -> None:
+        """Keep the transaction alive, which the server ends after 60 idle seconds; end it when told to stop."""
+        connection.execute(text("SELECT 1"))
+        if self._stopping and self._mark in self._app.blocked:
+            raise broker.NotConfirmed("told to stop while the broker blocks")
+
+    def _tell_blocked(self, blocked: bool) -> None:  # noqa: FBT001 - the publisher calls it so
+        if blocked:
+            self._app.blocked.add(self._mark)
+            log.warning("broker blocks publishers", service=self._app.service, lane=self._mark)
+        else:
+            self._app.blocked.discard(self._mark)
+            log.info("broker takes events again", service=self._app.service, lane=self._mark)
 
     def _addressed(self, rows: Rows) -> Iterator[broker.Message]:
         """Outsiders get single events, each in its own queue; who reads no queue has the ledger over HTTP."""

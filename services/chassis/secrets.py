@@ -13,6 +13,8 @@ from services.chassis.tokens import new_signing_key
 from services.chassis.vault import new_master_key, write_private
 from services.contracts.topology import SERVICES
 
+# The broker's accounts: one for each service, and one for `relais replay`, which alone may write into any queue.
+_ACCOUNTS = (*SERVICES, "operator")
 # Read by the compose client and by `relais token`, never mounted.
 _OURS = ("env-", "signing-key")
 _KEEPS_FREE_TEXT = ("intake", "referral")
@@ -26,13 +28,14 @@ def make(folder: Path, definitions: Path) -> list[str]:
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     before = {path.name for path in folder.iterdir()}
-    for name in ("postgres-superuser", *(f"{kind}-{s}" for kind in ("postgres", "rabbitmq") for s in SERVICES)):
+    databases, accounts = (f"postgres-{name}" for name in SERVICES), (f"rabbitmq-{name}" for name in _ACCOUNTS)
+    for name in ("postgres-superuser", *databases, *accounts):
         write_private(folder / name, secrets.token_urlsafe(24))
     write_private(folder / "master-key", new_master_key())
     write_private(folder / "signing-key.json", new_signing_key())
     public = ECKey.import_key(json.loads((folder / "signing-key.json").read_text())).as_dict(private=False)
     write_private(folder / "jwks.json", json.dumps({"keys": [public]}))
-    hashes = {f"RABBITMQ_HASH_{s.upper()}": _broker_hash(_read(folder / f"rabbitmq-{s}")) for s in SERVICES}
+    hashes = {f"RABBITMQ_HASH_{name.upper()}": _broker_hash(_read(folder / f"rabbitmq-{name}")) for name in _ACCOUNTS}
     write_private(folder / "rabbitmq-definitions.json", Template(definitions.read_text()).substitute(hashes))
     for service in SERVICES:
         write_private(folder / f"env-{service}", _environment(folder, service))

@@ -1,6 +1,8 @@
 """Configuration: environment variables prefixed `RELAIS_`, validated when the process starts."""
 
 import os
+from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -13,6 +15,8 @@ from services.contracts.topology import SERVICES
 MEMORY_BROKER = "memory://"
 _LAST_PORT = 65535
 _LONGEST_DELAY = 30 * 24 * 3600
+# Longer than a consumer stays away while its queue fills.
+_QUEUED_DAYS = 30
 _ROOT = Path(__file__).parents[2]
 
 
@@ -36,8 +40,9 @@ def _positive_delays(value: str) -> str:
 
 
 def _broker(value: str) -> str:
-    if not value.startswith(("amqp://", "amqps://", MEMORY_BROKER)):
-        reason = "expected amqp://user:password@host/vhost"
+    nodes = value.split(";")
+    if not value.startswith(MEMORY_BROKER) and not all(node.startswith(("amqp://", "amqps://")) for node in nodes):
+        reason = "expected amqp://user:password@host/vhost, or one for each node of a cluster, separated by ;"
         raise ValueError(reason)
     return value
 
@@ -73,7 +78,9 @@ class Settings(BaseSettings):
     )
     network: Path = Field(default=_ROOT / "deploy" / "networks", description="Network file, or folder of them.")
     amqp_url: BrokerUrl | None = Field(
-        None, description="RabbitMQ, vhost `relais`: amqp://user:password@host/relais. Default: in-memory broker."
+        None,
+        description="RabbitMQ, vhost `relais`: amqp://user:password@host/relais; of a cluster, one for each node,"
+        " separated by `;`. Default: in-memory broker.",
     )
     amqp_url_partners: BrokerUrl | None = Field(None, description="Default: `RELAIS_AMQP_URL` with vhost `partners`.")
     database_url_intake: DatabaseUrl | None = Field(None, description="postgresql://… Default: embedded PostgreSQL.")
@@ -99,9 +106,19 @@ class Settings(BaseSettings):
         None, description="32 random bytes in base64 that wrap every case key. Default: made under `RELAIS_STATE`."
     )
     max_body_bytes: int = Field(65536, gt=0, description="Largest request body, except for batches.")
-    batch_size: int = Field(200, gt=0, le=1000, description="Most events taken in one transaction.")
+    batch_size: int = Field(500, gt=0, le=1000, description="Events in one transaction, about, under a backlog.")
     retry_delays: Annotated[str, NoDecode, AfterValidator(_positive_delays)] = Field(
         "1,5,30,120,600", description="Seconds before each new try of a failing event; then it is parked."
+    )
+    ledger_days: int = Field(
+        400,
+        ge=1,
+        le=730,
+        description="How long published events are kept: what partners page through, what `relais replay` sends."
+        " The same for all services.",
+    )
+    parked_days: int = Field(
+        90, ge=1, le=365, description="How long a parked event waits for somebody. The same for all services."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal.")
@@ -110,6 +127,15 @@ class Settings(BaseSettings):
     def delays(self) -> list[float]:
         """`retry_delays` in seconds."""
         return [float(part) for part in self.retry_delays.split(",")]
+
+    @property
+    def inbox_time(self) -> timedelta:
+        """How long a handled event is remembered: as long as it can come again.
+
+        That is: sent again from a ledger on its last day there, waiting in a queue, tried and tried, parked, and
+        replayed by an operator on its last day there.
+        """
+        return timedelta(days=self.ledger_days + _QUEUED_DAYS + self.parked_days, seconds=sum(self.delays))
 
     @property
     def broker_url(self) -> str:
@@ -126,7 +152,8 @@ class Settings(BaseSettings):
         """The partners' vhost; none with the in-memory broker, which no partner can reach."""
         if self.in_memory:
             return None
-        return self.amqp_url_partners or urlunsplit(urlsplit(self.broker_url)._replace(path="/partners"))
+        nodes = [urlunsplit(urlsplit(url)._replace(path="/partners")) for url in self.broker_url.split(";")]
+        return self.amqp_url_partners or ";".join(nodes)
 
     def database_url(self, service: str) -> str | None:
         """Where a service's database is, for SQLAlchemy with psycopg; none: embedded."""
@@ -143,9 +170,15 @@ class Settings(BaseSettings):
 
     def url(self, service: str) -> str:
         """Origin under which others reach a service."""
-        address = self.address(service)
-        public = (self.public_url or "").replace("{port}", address.rpartition(":")[2])
-        return (public or f"http://{address}").rstrip("/")
+        return self._urls[service]
+
+    @cached_property
+    def _urls(self) -> dict[str, str]:
+        ports = {service: self.address(service).rpartition(":")[2] for service in SERVICES}
+        return {
+            service: ((self.public_url or "").replace("{port}", port) or f"http://{self.address(service)}").rstrip("/")
+            for service, port in ports.items()
+        }
 
 
 def described() -> list[tuple[str, str, str]]:

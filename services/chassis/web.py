@@ -19,7 +19,10 @@ class Web:
 
     @http("GET", "/readyz")
     def readyz(self, _request: Request) -> Answer:
-        """The broker and the database answer; 503 with the reason otherwise."""
+        """The broker and the database answer; 503 with the reason otherwise.
+
+        Also 200 while the broker blocks publishers, since what is recorded waits in the outbox: `broker` tells it.
+        """
         away = []
         try:
             self.app.database.ping()
@@ -29,6 +32,8 @@ class Web:
             away.append("broker")
         if away:
             raise Rejected("not-ready", f"Injoignable : {', '.join(away)}.", status=503, headers={"Retry-After": "5"})
+        if self.app.blocked:
+            return Answer({"status": "ok", "broker": "blocked: its disk or memory is short"})
         return Answer({"status": "ok"})
 
     @http("GET", "/metrics")

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import holidays
+from pydantic_core import to_json
 from sqlalchemy import Row, select, update
 
 from services.chassis.app import App, Event, Work
@@ -81,7 +82,7 @@ def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Pr
         partner=recipient.partner,
         category=recipient.category,
         department=recipient.department,
-        fallbacks=json.dumps([other.model_dump(mode="json") for other in proposal.recipients[1:]]),
+        fallbacks=to_json(proposal.recipients[1:]).decode(),
         reason=proposal.reason,
         state=state,
         step=1,

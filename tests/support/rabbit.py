@@ -7,8 +7,8 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,16 @@ import httpx
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
+# What raises each alarm, what ends it, and what then tells of it.
+ALARMS = {
+    "disk": (("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB"), "disk_free_alarm"),
+    "memory": (
+        ("set_vm_memory_high_watermark", "0.00001"),
+        ("set_vm_memory_high_watermark", "0.4"),
+        "mem_alarm",
+    ),
+}
+_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
 class RabbitError(Exception):
@@ -64,7 +74,8 @@ class Rabbit:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": self._name,
             "RABBITMQ_DIST_PORT": str(dist_port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _LOOPBACK,
+            "RABBITMQ_CTL_ERL_ARGS": _LOOPBACK,
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
@@ -119,6 +130,34 @@ class Rabbit:
             self._epmd.kill()
             self._epmd.wait()
             self._epmd = None
+
+    @contextmanager
+    def alarm(self, kind: str) -> Iterator[None]:
+        """Raise a disk or a memory alarm, which blocks publishers; it ends with the block."""
+        on, off, flag = ALARMS[kind]
+        self.ctl(*on)
+        try:
+            self._wait(f"the {kind} alarm", lambda: self.api("GET", "/nodes")[0].get(flag))
+            yield
+            if not self.api("GET", "/nodes")[0][flag]:
+                raise RabbitError(f"the {kind} alarm ended by itself")
+        finally:
+            self.ctl(*off)
+
+    def ctl(self, *arguments: str) -> str:
+        """Run `rabbitmqctl` on the node (half a second or so); what it printed."""
+        done = subprocess.run(
+            [_program("rabbitmqctl"), "--quiet", *arguments],
+            env=self._environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=False,
+        )
+        if done.returncode:
+            raise RabbitError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
+        return done.stdout
 
     # -- what is in it
 

@@ -181,6 +181,27 @@ def test_the_backlog_is_what_waits_beyond_the_mark_and_since_when(database: Data
         assert outbox.backlog(connection, "reader", outside=False) == (0, 0.0)
 
 
+def test_a_long_backlog_is_told_soon_and_nearly(database: Database, tell: Callable[[str], None]) -> None:
+    """300,000 rows of two lanes: exact up to 20,000 positions, within 5 % beyond, whatever the planner knows."""
+    rows = (
+        "INSERT INTO outbox (recipient, type, routing_key, body, created_at)"
+        " SELECT CASE WHEN n % 3 = 0 THEN 'one' END, 't', 'k', '{}', now() FROM generate_series(1, 300000) AS n"
+    )
+    with database.begin() as connection:
+        connection.execute(text("ALTER TABLE outbox SET (autovacuum_enabled = false)"))
+        connection.execute(text(rows))
+    for position, outside, waiting in ((100, False, 199_933), (100, True, 99_967), (290_000, False, 6666)):
+        with database.begin() as connection:
+            outbox.move(connection, "reader", position)
+            started = time.perf_counter()
+            count, _ = outbox.backlog(connection, "reader", outside=outside)
+            took = time.perf_counter() - started
+        tell(f"{waiting} rows waiting, {count} told in {took * 1000:.0f} ms")
+        assert took < 0.5
+        assert count == pytest.approx(waiting, rel=0.05)
+        assert count == waiting or waiting > 20_000
+
+
 def test_appending_nothing_makes_nobody_wait(database: Database) -> None:
     """A transaction without events takes no lock."""
     with database.begin() as first:

@@ -80,6 +80,57 @@ def test_a_silent_broker_has_not_taken_anything(
         publisher.publish(messages(10))
 
 
+def test_a_broker_that_blocks_publishers_is_waited_for(
+    rabbit: Rabbit, vhost: str, connection: kombu.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond every timeout, on the same connection: 10 MB are in the queue, once and in order, when it reads again."""
+    monkeypatch.setattr(broker, "CONFIRM_SECONDS", 1.0)
+    large = [
+        Message("", QUEUE, f"{place} " * 20_000, "application/cloudevents+json", "Happened") for place in range(100)
+    ]
+    told: list[bool] = []
+    seconds: list[None] = []
+    publisher = Publisher(connection, told.append)
+    with ThreadPoolExecutor(1) as pool:
+        with rabbit.alarm("disk"):
+            publishing = pool.submit(publisher.publish, large, lambda: seconds.append(None))
+            with pytest.raises(TimeoutError):
+                publishing.result(4.0)
+            assert told == [True]
+            assert 2 <= len(seconds) <= 4
+        publishing.result(10)
+    assert told == [True, False]
+    assert [one["payload"] for one in rabbit.drain(vhost, QUEUE)] == [one.body for one in large]
+
+
+def test_whoever_waits_for_a_blocking_broker_may_give_up(rabbit: Rabbit, connection: kombu.Connection) -> None:
+    """What `meanwhile` raises ends the wait: a service that was told to stop."""
+
+    def give_up() -> None:
+        raise NotConfirmed("told to stop")
+
+    with rabbit.alarm("disk"), pytest.raises(NotConfirmed, match="told to stop"):
+        Publisher(connection).publish(messages(10), give_up)
+
+
+def test_a_blocking_broker_is_waited_for_when_the_socket_is_full(
+    rabbit: Rabbit, connection: kombu.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half a message was sent: the connection is given up, though only when a new one would not be blocked as well."""
+    monkeypatch.setattr(broker, "CONFIRM_SECONDS", 1.0)
+    told: list[bool] = []
+    publisher = Publisher(connection, told.append)
+    with ThreadPoolExecutor(1) as pool:
+        with rabbit.alarm("disk"):
+            large = Message("", QUEUE, "x" * 50_000_000, "application/cloudevents+json", "Happened")
+            publishing = pool.submit(publisher.publish, [large])
+            with pytest.raises(TimeoutError):
+                publishing.result(3.5)
+            assert told == [True]
+        with pytest.raises(broker.BROKER_ERRORS):
+            publishing.result(10)
+
+
 def test_what_no_queue_takes_is_told(rabbit: Rabbit, vhost: str, connection: kombu.Connection) -> None:
     """The broker confirms it all the same, so only its return tells; what has a queue arrives."""
     publisher = Publisher(connection)

@@ -1,10 +1,11 @@
 """The environment is checked when the process starts."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from services.chassis.settings import BadSettings, Settings, load_settings
+from services.chassis.settings import BadSettings, Settings, described, load_settings
 
 # A bad value for each variable that can be wrong by itself; `secret` marks what must not be repeated.
 BAD = {
@@ -20,6 +21,8 @@ BAD = {
     "RELAIS_REPORTING_HTTP": "127.0.0.1:http",
     "RELAIS_MAX_BODY_BYTES": "0",
     "RELAIS_BATCH_SIZE": "1001",
+    "RELAIS_LEDGER_DAYS": "731",
+    "RELAIS_PARKED_DAYS": "0",
     "RELAIS_LOG_LEVEL": "loud",
     "RELAIS_LOG_FORMAT": "xml",
 }
@@ -65,6 +68,20 @@ def test_without_an_environment_everything_is_embedded(monkeypatch: pytest.Monke
     assert settings.database_url("intake") is None
     assert settings.delays == [1, 5, 30, 120, 600]
     assert Settings(state=tmp_path).state == tmp_path
+
+
+@pytest.mark.parametrize("ledger", [1, 400, 730])
+@pytest.mark.parametrize("parked", [1, 90, 365])
+@pytest.mark.parametrize("delays", ["1", "86400,86400,2592000"])
+def test_the_inbox_remembers_for_as_long_as_an_event_may_come_again(ledger: int, parked: int, delays: str) -> None:
+    """Replayed on its last day in the ledger, a month in a queue, tried for long, and replayed on its last day parked.
+
+    Whatever is configured: there is no setting by which the inbox could forget earlier.
+    """
+    settings = Settings(ledger_days=ledger, parked_days=parked, retry_delays=delays)
+    tried = timedelta(seconds=sum(settings.delays))
+    assert settings.inbox_time == timedelta(days=ledger) + timedelta(days=30) + tried + timedelta(days=parked)
+    assert not [name for name, _, _ in described() if "INBOX" in name]
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])

@@ -66,7 +66,7 @@ def kept(recorded: object, now: object) -> bool:
 def test_it_still_parses_and_comes_back_whole(event: type[EventData]) -> None:
     """Nothing of what was published is lost, renamed or told otherwise: envelope and data round-trip."""
     recorded = document(event)
-    envelope = CloudEvent.model_validate(recorded)
+    envelope: CloudEvent[Any] = CloudEvent.model_validate(recorded)
     assert envelope.type == event.TYPE
     assert envelope.source == f"/relais/{event.SERVICE}"
     assert json.loads(envelope.model_dump_json(exclude_none=True)) == recorded

@@ -1,0 +1,141 @@
+"""Sends a service's ledger again to one consumer: straight into its queues, past the exchange that all listen to.
+
+The consumer's inbox lets through what it has not handled. What the inbox no longer knows, because the database was
+emptied or set back, is handled anew: that is what a replay is for, and why it is not for consumers that publish.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Any
+
+import kombu
+from sqlalchemy import Connection, func, select
+
+from services.chassis import broker, pruning
+from services.chassis.database import Database
+from services.chassis.tables import outbox
+from services.contracts import topology
+from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
+
+_WINDOW, _EVENTS = 2000, 100
+# Of 100 events each: what a consumer has before it, and a broker must hold, at any moment.
+_QUEUED_MESSAGES = 200
+_READER_SECONDS, _POLL_SECONDS = 30.0, 0.1
+# Replicas' clocks differ: by less than this.
+_SKEW = timedelta(minutes=5)
+
+AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.NotConfirmed)
+
+
+class NobodyReads(Exception):
+    """The consumer does not run: what is sent would fill the broker."""
+
+
+@dataclass
+class Sent:
+    """What a replay sent: events by type, out of a ledger whose older events were deleted before `begins`."""
+
+    begins: datetime | None = None
+    events: dict[str, int] = field(default_factory=dict)
+    messages: int = 0
+
+
+def routes(publisher: str, consumer: str) -> dict[str, str]:
+    """The queue of each event that `consumer` takes from `publisher`, by the event's name."""
+    subscribed = topology.SUBSCRIPTIONS.get(consumer, ())
+    return {one.name(): topology.queue_of(consumer, one) for one in subscribed if publisher == one.SERVICE}
+
+
+def consumers_of(publisher: str) -> list[str]:
+    """The services that take anything from `publisher`."""
+    return [service for service in topology.SERVICES if routes(publisher, service)]
+
+
+def publishes(service: str) -> bool:
+    """Whether a service publishes events of its own, so that what it handles twice is seen by others."""
+    return any(service == event.SERVICE for event in topology.PUBLISHED)
+
+
+def replay(
+    database: Database,
+    url: str,
+    queues: Mapping[str, str],
+    since: datetime | None = None,
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Sent:
+    """Send the ledger's events of the names in `queues`, written from `since` on, each into its queue.
+
+    `tell` hears how many positions of how many are done. Raises NobodyReads, Unavailable or one of AWAY: then
+    the same may be sent again from the beginning.
+    """
+    kinds = {event.TYPE: event.name() for event in topology.PUBLISHED if event.name() in queues}
+    with database.begin() as ledger:
+        sent = Sent(pruning.ledger_begins(ledger), dict.fromkeys(queues, 0))
+        last = ledger.scalar(select(func.max(outbox.c.position))) or 0
+        first = _first_since(ledger, last, since - _SKEW if since else None)
+    with broker.connect(url, "replay") as connection:
+        publisher = broker.Publisher(connection)
+        for start in range(first, last + 1, _WINDOW):
+            tell(start - first, last - first + 1)
+            with database.begin() as ledger:
+                rows = _window(ledger, start, min(start + _WINDOW - 1, last), list(kinds), since)
+            if not rows:
+                continue
+            _await_room(connection, queues.values())
+            messages = list(_packed(rows, {kind: queues[name] for kind, name in kinds.items()}))
+            publisher.publish(messages)
+            if publisher.returned:
+                raise broker.NotConfirmed("unroutable: " + ", ".join(sorted(set(publisher.returned))))
+            sent.messages += len(messages)
+            for row in rows:
+                sent.events[kinds[row.type]] += 1
+    return sent
+
+
+def _first_since(ledger: Connection, last: int, since: datetime | None) -> int:
+    """The first position from `since` on, by halving: positions are in order of time, which has no index."""
+    low, high = ledger.scalar(select(func.min(outbox.c.position))) or 1, last + 1
+    while since and low < high:
+        middle = (low + high) // 2
+        at_or_after = select(outbox.c.position, outbox.c.created_at).where(outbox.c.position >= middle)
+        row = ledger.execute(at_or_after.order_by(outbox.c.position).limit(1)).one()
+        low, high = (low, middle) if row.created_at >= since else (row.position + 1, high)
+    return low
+
+
+def _window(ledger: Connection, first: int, last: int, kinds: Sequence[str], since: datetime | None) -> Sequence[Any]:
+    """(type, body) of the events for inside between two positions, type by type."""
+    wanted = select(outbox.c.type, outbox.c.body).where(
+        outbox.c.position.between(first, last), outbox.c.recipient.is_(None), outbox.c.type.in_(kinds)
+    )
+    if since:
+        wanted = wanted.where(outbox.c.created_at >= since)
+    return ledger.execute(wanted.order_by(outbox.c.type, outbox.c.position)).all()
+
+
+def _packed(rows: Sequence[Any], queues: Mapping[str, str]) -> Iterator[broker.Message]:
+    for kind, group in groupby(rows, key=lambda row: row.type):
+        bodies = [row.body for row in group]
+        for chunk in (bodies[at : at + _EVENTS] for at in range(0, len(bodies), _EVENTS)):
+            many = len(chunk) > 1
+            body, content_type = (f"[{','.join(chunk)}]", BATCH_CONTENT_TYPE) if many else (chunk[0], CONTENT_TYPE)
+            yield broker.Message("", queues[kind], body, content_type, kind)
+
+
+def _await_room(connection: kombu.Connection, queues: Any) -> None:  # noqa: ANN401 - any iterable of names
+    """Wait until the consumer has taken most of what it was sent. Raises NobodyReads."""
+    with connection.channel() as channel:
+        for queue in queues:
+            unread_since = time.monotonic()
+            while True:
+                found = channel.queue_declare(queue, passive=True)
+                if found.consumer_count:
+                    unread_since = time.monotonic()
+                    if found.message_count < _QUEUED_MESSAGES:
+                        break
+                elif time.monotonic() - unread_since > _READER_SECONDS:
+                    raise NobodyReads(queue)
+                time.sleep(_POLL_SECONDS)

@@ -1,0 +1,85 @@
+"""Every recorded version of every event goes through every consumer that listens to it, as processes on the broker."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pika
+import pytest
+
+from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE, EventData
+from services.contracts.topology import SUBSCRIPTIONS, queue_of
+from tests.support.books import Books
+from tests.support.house import House, eventually
+
+_GOLDEN = Path(__file__).parents[1] / "golden"
+_STEP = "referral_steps WHERE (referral_id::text, step::text, state) = (told ->> 'referral_id', told ->> 'step', {})"
+_MOVED = _STEP.format("told ->> 'to_state'")
+# The rows that each consumer has written once it has handled the event, whose data are `told`.
+EFFECTS: dict[str, dict[str, str]] = {
+    "orientation": {
+        "VisitRecorded.v1": "outbox WHERE body::json -> 'data' ->> 'visit_id' = told ->> 'visit_id'",
+    },
+    "referral": {
+        "OrientationProposed.v1": "referrals WHERE orientation_id::text = told ->> 'orientation_id'",
+    },
+    "reporting": {
+        "VisitRecorded.v1": "visits WHERE (visit_id::text, site) = (told ->> 'visit_id', told ->> 'site')",
+        "OrientationProposed.v1": "proposals WHERE orientation_id::text = told ->> 'orientation_id'",
+        "ReferralSent.v1": _STEP.format("'sent'") + " AND partner = told ->> 'partner'",
+        "ReferralReceived.v1": _MOVED,
+        "ReferralAccepted.v1": _MOVED,
+        "ReferralDeclined.v1": _MOVED,
+        "ReferralCompleted.v1": _MOVED,
+    },
+}
+CONSUMED = [
+    (service, event, path)
+    for service, events in SUBSCRIPTIONS.items()
+    for event in events
+    for path in sorted(_GOLDEN.glob(f"{event.TYPE.removeprefix('fr.relais.')}*.json"))
+]
+
+
+def deliver(house: House, queue: str, body: bytes, content_type: str) -> None:
+    """Put a message into one consumer's queue, past all others."""
+    with pika.BlockingConnection(pika.URLParameters(house.environment["RELAIS_AMQP_URL"])) as connection:
+        properties = pika.BasicProperties(content_type=content_type, delivery_mode=2)
+        connection.channel().basic_publish("", queue, body, properties)
+
+
+@pytest.mark.parametrize(
+    ("service", "event", "path"), CONSUMED, ids=[f"{service}-{path.stem}" for service, _, path in CONSUMED]
+)
+def test_a_recorded_event_still_has_its_effect(
+    own_house: House, books: Books, service: str, event: type[EventData], path: Path
+) -> None:
+    """Its rows are written; twice more in a batch it is known, and nothing of it is parked."""
+    body = path.read_bytes()
+    recorded: dict[str, Any] = json.loads(body)
+
+    def rows() -> int:
+        query = f"WITH event AS (SELECT %s::json AS told) SELECT 1 FROM event, {EFFECTS[service][path.stem]}"  # noqa: S608
+        return len(books.rows(service, query, json.dumps(recorded["data"])))
+
+    def duplicates() -> int:
+        return own_house.handled(service, "duplicate")
+
+    queue, known = queue_of(service, event), duplicates()
+    assert rows() == 0
+    deliver(own_house, queue, body, CONTENT_TYPE)
+    written = eventually(rows)
+    deliver(own_house, queue, b"[" + body + b"," + body + b"]", BATCH_CONTENT_TYPE)
+    eventually(lambda: duplicates() == known + 2)
+    assert rows() == written
+    assert books.rows(service, "SELECT reason FROM failures") == []
+
+
+def test_every_version_ever_recorded_has_a_consumer(tell: Callable[[str], None]) -> None:
+    """None of the files inside is forgotten above: a new event or version without its effect is noticed here."""
+    assert {path for _, _, path in CONSUMED} == set(_GOLDEN.glob("*.json"))
+    assert {(service, path.stem) for service, _, path in CONSUMED} == {
+        (service, name) for service, effects in EFFECTS.items() for name in effects
+    }
+    tell(f"{len(CONSUMED)} recorded events of {len(set(_GOLDEN.glob('*.json')))} versions through their consumers")
