@@ -21,7 +21,7 @@ from services.contracts import topology
 from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
 
 INSIDE, OUTSIDE = "relay", "relay.partners"
-_ROWS = 500
+_ROWS = 1000
 _BATCH_EVENTS, _BATCH_BYTES = 100, 256 * 1024
 _IDLE_SECONDS, _PAUSES = 1.0, (0.2, 0.5, 1.0, 2.0, 5.0)
 _LOCKS = {INSIDE: 0x52454C31, OUTSIDE: 0x52454C32}

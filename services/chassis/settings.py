@@ -106,7 +106,7 @@ class Settings(BaseSettings):
         None, description="32 random bytes in base64 that wrap every case key. Default: made under `RELAIS_STATE`."
     )
     max_body_bytes: int = Field(65536, gt=0, description="Largest request body, except for batches.")
-    batch_size: int = Field(500, gt=0, le=1000, description="Events in one transaction, about, under a backlog.")
+    batch_size: int = Field(1000, gt=0, le=1000, description="Events in one transaction, about, under a backlog.")
     retry_delays: Annotated[str, NoDecode, AfterValidator(_positive_delays)] = Field(
         "1,5,30,120,600", description="Seconds before each new try of a failing event; then it is parked."
     )
