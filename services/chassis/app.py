@@ -11,7 +11,6 @@ from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Executable, Table, select
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.schema import sort_tables
 
 from services.chassis import outbox
 from services.chassis.clock import Clock, Ids
@@ -97,10 +96,9 @@ class Work:
         return self._keys[owner]
 
     def flush(self) -> None:
-        """Write the collected rows, tables before those that refer to them."""
+        """Write the collected rows."""
         rows, self._rows = self._rows, {}
-        for table in sort_tables(rows) if len(rows) > 1 else rows:
-            insert_all(self.connection, table, rows[table])
+        insert_all(self.connection, rows)
 
     def commit_in_order(self, *, at_once: bool = False) -> None:
         """What is inserted at the end, or whatever is written from now on, is numbered in the order of commits."""
@@ -112,8 +110,7 @@ class Work:
         """Write everything; the outbox last, since its lock is held until the commit. Whether events were added."""
         if self._in_order:
             outbox.commit_in_order(self.connection)
-        self.flush()
-        outbox.append(self.connection, self._ledger, self.clock.now())
+        outbox.append(self.connection, self._ledger, self.clock.now(), self._rows)
         return bool(self._ledger)
 
 

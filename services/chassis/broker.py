@@ -281,7 +281,8 @@ class Publisher:
     def _listen(self) -> None:
         """Take what the broker has said already; that it blocks us, perhaps."""
         with suppress(TimeoutError):
-            while not self._blocked:
+            # Of a connection that is gone kombu would make a new one, unasked.
+            while self._connection.connected and not self._blocked:
                 self._connection.drain_events(timeout=0)
 
     def _while_blocked(self, meanwhile: Callable[[], None]) -> None:

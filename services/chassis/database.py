@@ -75,26 +75,37 @@ def _reached(error: exc.DBAPIError) -> bool:
     return not str(state).startswith(_NOT_NOW)
 
 
-def insert_all(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all name the same columns, in their order, with one statement whatever their number.
+def insert_all(connection: Connection, tables: Mapping[Table, Sequence[Mapping[str, Any]]]) -> None:
+    """Insert rows into tables, in their order, with one statement whatever their number.
 
-    They travel as one JSON parameter: on green threads five times as fast as the driver's `executemany`, which waits
-    for the server row by row (docs/decisions/13-rows-as-json.md).
+    All rows of a table name the same columns. They travel as one JSON parameter: on green threads five times as fast as
+    the driver's `executemany`, which waits for the server row by row (docs/decisions/13-rows-as-json.md).
     """
-    if rows:
-        binary, statement = _insertion(table, tuple(rows[0]))
-        if binary:
-            rows = [{**row, **{name: _hexadecimal(row[name]) for name in binary}} for row in rows]
-        connection.execute(statement, {"rows": to_json(rows).decode()})
+    wanted = {table: rows for table, rows in tables.items() if rows}
+    if not wanted:
+        return
+    statement = _insertion(tuple((table, tuple(rows[0])) for table, rows in wanted.items()))
+    connection.execute(statement, {f"rows_{n}": _as_json(*one) for n, one in enumerate(wanted.items())})
 
 
 @cache
-def _insertion(table: Table, columns: tuple[str, ...]) -> tuple[tuple[str, ...], TextClause]:
-    """Which of the columns hold bytes, and the statement."""
-    binary = tuple(name for name in columns if isinstance(table.c[name].type, LargeBinary))
-    names = ", ".join(f'"{column}"' for column in columns)
-    source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows AS json))"
-    return binary, text(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
+def _insertion(tables: tuple[tuple[Table, tuple[str, ...]], ...]) -> TextClause:
+    """Foreign keys are checked at the end of a statement, so that the order of its parts is nobody's business."""
+    parts = []
+    for number, (table, columns) in enumerate(tables):
+        names = ", ".join(f'"{column}"' for column in columns)
+        source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows_{number} AS json))"
+        parts.append(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
+    *others, last = parts
+    before = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(others))
+    return text(f"WITH {before} {last}" if before else last)
+
+
+def _as_json(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
+    binary = [name for name in rows[0] if isinstance(table.c[name].type, LargeBinary)]
+    if binary:
+        rows = [{**row, **{name: _hexadecimal(row[name]) for name in binary}} for row in rows]
+    return to_json(rows).decode()
 
 
 def copy_all(

@@ -4,17 +4,19 @@ Positions are drawn under a lock held until the commit, so that they become visi
 that remembers the last position it saw can never skip a row of a slower transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql
 
-from services.chassis.database import copy_all
+from services.chassis.database import copy_all, insert_all
 from services.chassis.tables import marks, outbox
 
 Rows = Sequence[Any]
+Others = Mapping[Table, Sequence[Mapping[str, Any]]]
+_FEW = 20
 _APPENDING = 0x4F555442
 _COUNTED = 20_000
 
@@ -28,13 +30,21 @@ class Entry(NamedTuple):
     body: str
 
 
-def append(connection: Connection, entries: Sequence[Entry], now: datetime) -> None:
-    """Add entries; call it last in a transaction: it makes other writers wait until the commit."""
-    if not entries:
+def append(connection: Connection, entries: Sequence[Entry], now: datetime, others: Others | None = None) -> None:
+    """Add entries, and rows to `others`; call it last in a transaction: it makes other writers wait until the commit.
+
+    A few go with the other rows, in one statement; many go by themselves, after them, so that others wait for less.
+    """
+    others = others or {}
+    if len(entries) > _FEW:
+        insert_all(connection, others)
+        commit_in_order(connection)
+        at = now.isoformat()
+        copy_all(connection, outbox, (*Entry._fields, "created_at"), [(*entry, at) for entry in entries])
         return
-    commit_in_order(connection)
-    at = now.isoformat()
-    copy_all(connection, outbox, (*Entry._fields, "created_at"), [(*entry, at) for entry in entries])
+    if entries:
+        commit_in_order(connection)
+    insert_all(connection, {**others, outbox: [{**entry._asdict(), "created_at": now} for entry in entries]})
 
 
 def commit_in_order(connection: Connection) -> None:

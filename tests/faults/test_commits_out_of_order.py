@@ -64,9 +64,9 @@ def test_without_the_lock_a_reader_would_pass_over_the_first(houses: Callable[..
     with transaction(house, "intake") as connection:
         tables.metadata.create_all(connection)
     with transaction(house, "intake") as first:
-        insert_all(first, tables.outbox, rows[:1])
+        insert_all(first, {tables.outbox: rows[:1]})
         with transaction(house, "intake") as second:
-            insert_all(second, tables.outbox, rows[1:])
+            insert_all(second, {tables.outbox: rows[1:]})
         with transaction(house, "intake") as reader:
             assert beyond(reader, "relay") == [events[1]["id"]]
             outbox.move(reader, "relay", outbox.waiting(reader, "relay", outside=False, limit=1)[0].position)

@@ -95,7 +95,7 @@ def test_rows_come_out_as_the_driver_itself_would_have_written_them(
 ) -> None:
     """In their order, with every character, instant and byte."""
     with database.begin() as connection:
-        insert_all(connection, table, wanted)
+        insert_all(connection, {table: wanted})
     ours = read(database)
     with database.begin() as connection:
         for row in wanted:
@@ -106,15 +106,15 @@ def test_rows_come_out_as_the_driver_itself_would_have_written_them(
 def test_a_thousand_rows_keep_their_order(database: Database, table: Table) -> None:
     """Positions in the ledger are numbered as the events were added."""
     with database.begin() as connection:
-        insert_all(connection, table, [{"small": number, "text": "x" * (number % 50)} for number in range(1000)])
-        insert_all(connection, table, [])
+        insert_all(connection, {table: [{"small": number, "text": "x" * (number % 50)} for number in range(1000)]})
+        insert_all(connection, {table: []})
     assert [row["small"] for row in read(database)] == list(range(1000))
 
 
 def test_columns_that_are_not_named_get_their_default(database: Database, table: Table) -> None:
     """Not NULL: the server's own, such as the number."""
     with database.begin() as connection:
-        insert_all(connection, table, [{"text": "one"}, {"text": "two"}])
+        insert_all(connection, {table: [{"text": "one"}, {"text": "two"}]})
         numbers = connection.execute(select(rows.c.number).order_by(rows.c.number)).scalars().all()
     assert len(set(numbers)) == 2
 
@@ -123,7 +123,7 @@ def test_columns_that_are_not_named_get_their_default(database: Database, table:
 def test_a_text_that_no_database_can_hold_is_told_as_wrong(database: Database, table: Table, text: str) -> None:
     """Not as a database that is away: it would be waited for without end."""
     with pytest.raises((exc.DBAPIError, ValueError)), database.begin() as connection:
-        insert_all(connection, table, [{"text": text}])
+        insert_all(connection, {table: [{"text": text}]})
     assert read(database) == []
 
 
@@ -133,7 +133,7 @@ def test_a_value_of_no_known_type_is_a_bug_and_not_quoted(database: Database, ta
         pytest.raises(ValueError, match=r"^Unable to serialize unknown type: <class 'object'>$"),
         database.begin() as connection,
     ):
-        insert_all(connection, table, [{"text": object()}])
+        insert_all(connection, {table: [{"text": object()}]})
 
 
 def test_instants_keep_their_microseconds_and_become_utc(database: Database, table: Table) -> None:
@@ -141,7 +141,7 @@ def test_instants_keep_their_microseconds_and_become_utc(database: Database, tab
     at = datetime(2026, 11, 20, 9, 30, 0, 123456, tzinfo=UTC)
     row = {"at": at, "day": date(2026, 11, 20), "case": uuid4(), "sealed": bytes(range(256))}
     with database.begin() as connection:
-        insert_all(connection, table, [row])
+        insert_all(connection, {table: [row]})
     (found,) = read(database)
     assert {key: found[key] for key in row} == row
     assert isinstance(found["case"], UUID)
