@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install run test soak test-unit lint lock schemas up down down-data clean dev
+.PHONY: help install run test soak bench test-unit lint lock schemas up down down-data clean dev
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -27,6 +27,10 @@ test: lint ## lint, types and every test; installs a broker and a browser first 
 soak: dev ## the long fault tests, some ten minutes: a broker silent for 100 s, sudden deaths for five minutes
 	@tests/support/install.sh
 	$(BIN)/python -m pytest -m soak tests
+
+bench: dev ## how fast, beside peers that do the same by hand: some 20 minutes; BENCH='way --rounds 3' for a part
+	@tests/support/install.sh
+	$(BIN)/python -m tests.bench $(or $(BENCH),all)
 
 test-unit: dev ## the tests that need no server
 	$(BIN)/python -m pytest tests/unit

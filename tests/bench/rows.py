@@ -47,7 +47,7 @@ def unnest(connection: Connection, rows: Rows) -> None:
 
 def as_json(connection: Connection, rows: Rows) -> None:
     """One statement with one JSON parameter: what Relais does."""
-    insert_all(connection, outbox, rows)
+    insert_all(connection, {outbox: rows})
 
 
 def main() -> None:

@@ -102,10 +102,15 @@ class Cluster:
         found: Node = eventually(_patient(elected), ELECTION_SECONDS)
         return found
 
-    def leaders(self, vhost: str, *, asked: Node | None = None) -> dict[str, int]:
-        """How many queues each node leads."""
-        names = [queue["leader"] for queue in (asked or self.nodes[0]).queues(vhost).values()]
-        return {name: names.count(name) for name in set(names)}
+    def busiest(self, vhost: str) -> Node:
+        """The node that most clients are connected to; a connection is listed a moment after it was made."""
+
+        def connected() -> Node | None:
+            nodes = [one["node"] for one in self.nodes[0].api("GET", "/connections") if one["vhost"] == vhost]
+            return max(self.nodes, key=lambda node: nodes.count(node.name)) if nodes else None
+
+        found: Node = eventually(_patient(connected), ELECTION_SECONDS)
+        return found
 
     def whole(self, vhost: str, within: float = JOIN_SECONDS) -> None:
         """Wait until all nodes run and every queue has its three replicas at work."""
