@@ -75,7 +75,10 @@ def connect(url: str, name: str) -> Iterator[kombu.Connection]:
         transport_options=_MEMORY if memory else amqp,
     )
     try:
-        connection.connect()
+        # Of a cluster, each node in turn; `connect` would try the first and the second only.
+        connection.ensure_connection(
+            max_retries=len(connection.alt) or 1, interval_start=0, interval_step=0, reraise_as_library_errors=False
+        )
         yield connection
     finally:
         # A dead or frozen broker must not keep us waiting for its goodbye.

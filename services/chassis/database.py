@@ -19,8 +19,9 @@ _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _ESCAPED = re.compile(r"[\\\n\r\t]")
 
 # A server going or coming (08, 57P), read-only after a failover (25006), out of disk, memory or connections (53),
-# failing to read or write (58): never the fault of the event at hand, so that it must not be parked for it.
-_NOT_NOW = ("08", "25006", "53", "57P", "58")
+# failing to read or write (58), a lock that a frozen replica holds (55P03): never the fault of the event at hand, so
+# that it must not be parked for it.
+_NOT_NOW = ("08", "25006", "53", "55P03", "57P", "58")
 
 
 class Database:

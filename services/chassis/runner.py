@@ -93,7 +93,7 @@ def _spare_the_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(20_000, 20, 10)
 
 
 def _check(settings: Settings, services: tuple[str, ...]) -> None:

@@ -116,7 +116,7 @@ class _Desk:
         """Record one visit, or say why not."""
         if form.site != self._caller.org:
             return forbidden("Ce jeton n’est pas celui de ce site.")
-        fingerprint = self._app.vault.index("visit", form.model_dump_json())
+        fingerprint = self._app.vault.index("visit", form.model_dump_json(exclude_defaults=True))
         known = self._known.get((form.site, form.visit_id))
         if known is not None:
             if known["fingerprint"] == fingerprint:

@@ -126,7 +126,7 @@ def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, tracep
         raise Rejected("invalid", detail, errors=[{"pointer": f"/{field}", "detail": detail}])
     with app.work(traceparent) as work:
         referral = _addressed(referral_id, caller, work)
-        fingerprint = app.vault.index("answer", form.model_dump_json())
+        fingerprint = app.vault.index("answer", form.model_dump_json(exclude_defaults=True))
         known = work.execute(
             select(answers).where(answers.c.referral_id == referral_id, answers.c.answer_id == form.answer_id)
         ).first()

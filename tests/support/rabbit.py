@@ -17,14 +17,10 @@ import httpx
 
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
-# What raises each alarm, what ends it, and what then tells of it.
+# What raises each alarm, and what ends it.
 ALARMS = {
-    "disk": (("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB"), "disk_free_alarm"),
-    "memory": (
-        ("set_vm_memory_high_watermark", "0.00001"),
-        ("set_vm_memory_high_watermark", "0.4"),
-        "mem_alarm",
-    ),
+    "disk": (("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB")),
+    "memory": (("set_vm_memory_high_watermark", "0.00001"), ("set_vm_memory_high_watermark", "0.4")),
 }
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 
@@ -134,15 +130,16 @@ class Rabbit:
     @contextmanager
     def alarm(self, kind: str) -> Iterator[None]:
         """Raise a disk or a memory alarm, which blocks publishers; it ends with the block."""
-        on, off, flag = ALARMS[kind]
+        on, off = ALARMS[kind]
         self.ctl(*on)
         try:
-            self._wait(f"the {kind} alarm", lambda: self.api("GET", "/nodes")[0].get(flag))
+            self._wait(f"the {kind} alarm", self._alarmed)
             yield
-            if not self.api("GET", "/nodes")[0][flag]:
+            if not self._alarmed():
                 raise RabbitError(f"the {kind} alarm ended by itself")
         finally:
             self.ctl(*off)
+            self._wait(f"the end of the {kind} alarm", lambda: not self._alarmed())
 
     def ctl(self, *arguments: str) -> str:
         """Run `rabbitmqctl` on the node (half a second or so); what it printed."""
@@ -221,6 +218,9 @@ class Rabbit:
         return answer.json() if answer.content else None
 
     # -- inside
+
+    def _alarmed(self) -> bool:
+        return self._api.get("/health/checks/alarms").status_code == httpx.codes.SERVICE_UNAVAILABLE
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._node is None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, exc, text
 
-from services.chassis.database import Database
+from services.chassis.database import Database, copy_all
 from services.chassis.errors import Unavailable
 from services.chassis.postgres import SUPERUSER, EmbeddedPostgres
+from services.chassis.tables import metadata, outbox
 from tests.support.house import eventually
 
 
@@ -163,6 +164,33 @@ def test_what_another_transaction_holds_is_waited_for(database: Database) -> Non
             second = pool.submit(_count, database)
             eventually(lambda: not second.done(), every=0.2)
         assert second.result(10) == 0
+
+
+def test_a_lock_that_is_held_for_too_long_is_an_absence(database: Database) -> None:
+    """By a frozen replica, say: no event is to blame for it."""
+    with database.begin() as first:
+        first.execute(text("LOCK TABLE marks"))
+        with pytest.raises(Unavailable), database.begin() as second:
+            second.execute(text("SET LOCAL lock_timeout = '100ms'"))
+            second.execute(text("SELECT count(*) FROM marks"))
+
+
+def test_a_server_that_dies_during_a_copy_is_away(server: EmbeddedPostgres) -> None:
+    """Many events at once are written by COPY, which SQLAlchemy knows nothing of."""
+    database = Database(server.url("intake", "intake"), "test")
+    rows = [(None, "t", "k", "x" * 1000, "2026-11-20T08:30:00Z")] * 1000
+    with database.begin() as connection:
+        metadata.create_all(connection)
+        copy_all(connection, outbox, ("recipient", "type", "routing_key", "body", "created_at"), rows)
+    with pytest.raises(Unavailable), database.begin() as connection:
+        server.stop("immediate")
+        copy_all(connection, outbox, ("recipient", "type", "routing_key", "body", "created_at"), rows)
+    server.start()
+    with database.begin() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM outbox")) == 1000
+        with pytest.raises(exc.DBAPIError):
+            copy_all(connection, outbox, ("recipient", "type", "routing_key", "body", "created_at"), [(None,) * 5])
+    database.close()
 
 
 def _count(database: Database) -> int:
