@@ -24,7 +24,7 @@ test: lint ## lint, types and every test; installs a broker and a browser first 
 	@tests/support/install.sh
 	$(BIN)/python -m pytest $(TESTS)
 
-soak: dev ## the long fault tests, some ten minutes: a broker silent for 100 s, sudden deaths for five minutes
+soak: dev ## the long fault tests, about an hour: ten minutes without a server, a cluster, 100,000 events unread
 	@tests/support/install.sh
 	$(BIN)/python -m pytest -m soak tests
 
