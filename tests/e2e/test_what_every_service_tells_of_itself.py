@@ -24,6 +24,7 @@ CALLS = {
 }
 EVERYWHERE = {
     "relais_outbox_pending": {"service"},
+    "relais_broker_blocked": {"service"},
     "relais_outbox_oldest_seconds": {"service"},
     "relais_parked_events": {"service"},
     "relais_http_requests_total": {"service", "route", "status"},
