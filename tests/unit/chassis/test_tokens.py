@@ -172,13 +172,24 @@ def test_a_rotated_key_set_is_read_again(tmp_path: Path, monkeypatch: pytest.Mon
         jwks.write_text(json.dumps({"keys": [keys[name].as_dict(private=False)]}))
 
     publish("old")
-    assert checker.check(signers["old"].sign("site", "hem")).org == "hem"
+    known = signers["old"].sign("site", "hem")
+    assert checker.check(known).org == "hem"
     publish("new")
     refused(checker, signers["new"].sign("site", "hem"))
     assert checker.check(signers["old"].sign("site", "hem")).org == "hem"
     monkeypatch.setattr(module, "_REREAD_SECONDS", 0)
     assert checker.check(signers["new"].sign("site", "hem")).org == "hem"
     refused(checker, signers["old"].sign("site", "hem"))
+    refused(checker, known)
+
+
+def test_a_token_that_was_good_expires_all_the_same(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its signature is not verified again; what it claims is."""
+    token = tokens.sign("site", "hem", valid=timedelta(seconds=60))
+    assert tokens.check(token).org == "hem"
+    late = time.time() + 120
+    monkeypatch.setattr(time, "time", lambda: late)
+    refused(tokens, token)
 
 
 def test_a_key_set_that_cannot_be_read_again_does_not_lock_everyone_out(
