@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from services.chassis.postgres import EmbeddedPostgres
+from tests.support.databases import server_of
 from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
@@ -44,13 +45,8 @@ def state_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """Start the one PostgreSQL of this test run; tests share it, each with databases of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start()
-    yield server
-    server.stop("immediate")
-    shutil.rmtree(folder)
+    with server_of() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

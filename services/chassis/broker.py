@@ -152,6 +152,16 @@ def drain(connection: kombu.Connection, timeout: float) -> None:
         raise Garbled(type(error).__name__) from None
 
 
+def take(queue: Any) -> Any:  # noqa: ANN401 - kombu is untyped
+    """One message of a bound queue, or none. Raises Garbled or one of BROKER_ERRORS."""
+    try:
+        return queue.get()
+    except BROKER_ERRORS:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a stranger put there
+        raise Garbled(type(error).__name__) from None
+
+
 def keep_alive(connection: kombu.Connection) -> None:
     """Exchange heartbeats on a connection that has nothing else to say. Raises one of BROKER_ERRORS."""
     if connection.transport.driver_type != "amqp":

@@ -29,7 +29,7 @@ class Handling(Generic[D]):
         except inbox.Unreadable as error:
             parts = inbox.parts(body, content_type)
             if not parts:
-                self._park_message(body, content_type, str(error))
+                self.park_message(body, content_type, str(error))
             return [one for part in parts for one in self.read(part, CONTENT_TYPE)]
 
     def handle(self, received: Sequence[inbox.Received[D]]) -> None:
@@ -59,6 +59,12 @@ class Handling(Generic[D]):
         for place, one in enumerate(left):
             due_at = self._app.clock.now() if place else None
             self._set_aside(one, 1 if place else deliveries, reason, due_at)
+
+    def park_message(self, body: bytes, content_type: str, reason: str) -> None:
+        """Set a whole message aside, as it came. Raises Unavailable."""
+        # A text column takes no NUL, and no half of a surrogate pair.
+        kind = content_type if content_type.isprintable() else ""
+        self._remember(inbox.Failure(self._queue, kind, body, 1, reason, None))
 
     def retry_one(self) -> bool:
         """Try the failed event that is due first; whether there was one. Raises Unavailable."""
@@ -102,11 +108,6 @@ class Handling(Generic[D]):
     def _set_aside(self, one: inbox.Received[D], tries: int, reason: str, due_at: datetime | None) -> None:
         source, id_ = one.event.source, one.event.id
         self._remember(inbox.Failure(self._queue, CONTENT_TYPE, one.document, tries, reason, due_at, source, id_))
-
-    def _park_message(self, body: bytes, content_type: str, reason: str) -> None:
-        # A text column takes no NUL, and no half of a surrogate pair.
-        kind = content_type if content_type.isprintable() else ""
-        self._remember(inbox.Failure(self._queue, kind, body, 1, reason, None))
 
     def _remember(self, failure: inbox.Failure) -> None:
         with self._app.work() as work:

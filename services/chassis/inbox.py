@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -213,20 +213,6 @@ def replay(connection: Connection, numbers: Iterable[int], now: datetime) -> int
 def count_parked(connection: Connection) -> int:
     """How many messages are parked."""
     return connection.scalar(select(func.count()).select_from(failures).where(failures.c.due_at.is_(None))) or 0
-
-
-def each(rows: Sequence[Row[Any]]) -> Iterator[dict[str, Any]]:
-    """Parked messages for people: without the body."""
-    for row in rows:
-        yield {
-            "number": row.number,
-            "queue": row.queue,
-            "id": row.id,
-            "tries": row.tries,
-            "reason": row.reason,
-            "failed_at": row.failed_at.isoformat(),
-            "bytes": len(row.body),
-        }
 
 
 def parked_facts(connection: Connection, queue: str | None = None, reason: str | None = None) -> list[dict[str, Any]]:

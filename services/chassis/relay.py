@@ -17,12 +17,12 @@ from sqlalchemy import Connection, Row, text
 from services.chassis import broker, logs, outbox
 from services.chassis.app import App
 from services.chassis.errors import Unavailable
+from services.chassis.packing import packed
 from services.contracts import topology
-from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
+from services.contracts.envelope import CONTENT_TYPE
 
 INSIDE, OUTSIDE = "relay", "relay.partners"
 _ROWS = 1000
-_BATCH_EVENTS, _BATCH_BYTES = 100, 256 * 1024
 _IDLE_SECONDS, _PAUSES = 1.0, (0.2, 0.5, 1.0, 2.0, 5.0)
 _LOCKS = {INSIDE: 0x52454C31, OUTSIDE: 0x52454C32}
 
@@ -138,28 +138,11 @@ class Relay:
             yield broker.Message("", broker.partner_queue(row.recipient), row.body, CONTENT_TYPE, row.type)
 
     def _packed(self, rows: Rows) -> Iterator[broker.Message]:
-        """Neighbours of one kind share a message when there is a backlog; alone, an event travels alone."""
+        """Neighbours of one kind share a message when there is a backlog."""
         exchange = topology.exchange_of(self._app.service)
         for (kind, key), group in groupby(rows, key=lambda row: (row.type, row.routing_key)):
-            for bodies in _chunks([row.body for row in group]):
-                if len(bodies) == 1:
-                    yield broker.Message(exchange, key, bodies[0], CONTENT_TYPE, kind)
-                else:
-                    yield broker.Message(exchange, key, f"[{','.join(bodies)}]", BATCH_CONTENT_TYPE, kind)
+            yield from packed(exchange, key, kind, (row.body for row in group))
 
     def backlog(self, connection: Connection) -> tuple[int, float]:
         """How many events wait to be published, and the age in seconds of the oldest."""
         return outbox.backlog(connection, self._mark, outside=self._outside)
-
-
-def _chunks(bodies: list[str]) -> Iterator[list[str]]:
-    chunk: list[str] = []
-    size = 0
-    for body in bodies:
-        if chunk and (len(chunk) == _BATCH_EVENTS or size + len(body) > _BATCH_BYTES):
-            yield chunk
-            chunk, size = [], 0
-        chunk.append(body)
-        size += len(body)
-    if chunk:
-        yield chunk

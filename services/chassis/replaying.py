@@ -16,12 +16,12 @@ from sqlalchemy import Connection, func, select
 
 from services.chassis import broker, pruning
 from services.chassis.database import Database
+from services.chassis.packing import packed
 from services.chassis.tables import outbox
 from services.contracts import topology
-from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
 
-_WINDOW, _EVENTS = 2000, 100
-# Of 100 events each: what a consumer has before it, and a broker must hold, at any moment.
+_WINDOW = 2000
+# Of up to 100 events each: what a consumer has before it, and a broker must hold, at any moment.
 _QUEUED_MESSAGES = 200
 _READER_SECONDS, _POLL_SECONDS = 30.0, 0.1
 # Replicas' clocks differ: by less than this.
@@ -85,7 +85,7 @@ def replay(
             if not rows:
                 continue
             _await_room(connection, queues.values())
-            messages = list(_packed(rows, {kind: queues[name] for kind, name in kinds.items()}))
+            messages = list(_addressed(rows, {kind: queues[name] for kind, name in kinds.items()}))
             publisher.publish(messages)
             if publisher.returned:
                 raise broker.NotConfirmed("unroutable: " + ", ".join(sorted(set(publisher.returned))))
@@ -116,13 +116,9 @@ def _window(ledger: Connection, first: int, last: int, kinds: Sequence[str], sin
     return ledger.execute(wanted.order_by(outbox.c.type, outbox.c.position)).all()
 
 
-def _packed(rows: Sequence[Any], queues: Mapping[str, str]) -> Iterator[broker.Message]:
+def _addressed(rows: Sequence[Any], queues: Mapping[str, str]) -> Iterator[broker.Message]:
     for kind, group in groupby(rows, key=lambda row: row.type):
-        bodies = [row.body for row in group]
-        for chunk in (bodies[at : at + _EVENTS] for at in range(0, len(bodies), _EVENTS)):
-            many = len(chunk) > 1
-            body, content_type = (f"[{','.join(chunk)}]", BATCH_CONTENT_TYPE) if many else (chunk[0], CONTENT_TYPE)
-            yield broker.Message("", queues[kind], body, content_type, kind)
+        yield from packed("", queues[kind], kind, (row.body for row in group))
 
 
 def _await_room(connection: kombu.Connection, queues: Any) -> None:  # noqa: ANN401 - any iterable of names

@@ -102,7 +102,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
             while not self.app.one_at_a_time.acquire(timeout=_POLL_SECONDS):
                 broker.keep_alive(connection)
             try:
-                message = queue.get()
+                message = broker.take(queue)
                 returned = message is not None and message.delivery_info["redelivered"]
                 if message is not None:
                     self._patiently(connection, partial(self._handle_returned, message))
@@ -111,12 +111,15 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
                 self.app.one_at_a_time.release()
 
     def _handle_returned(self, message: kombu.Message) -> None:
-        received = self.handling.read(_body_of(message), message.content_type or "")
         deliveries = int((message.headers or {}).get("x-delivery-count", 0))
-        if deliveries >= _DELIVERIES:
-            self.handling.give_up(received, deliveries)
+        content_type = message.content_type or ""
+        if deliveries >= 2 * _DELIVERIES:
+            reason = f"the process ended while reading it, {deliveries} times"
+            self.handling.park_message(message.body, content_type, reason)
+        elif deliveries >= _DELIVERIES:
+            self.handling.give_up(self.handling.read(message.body, content_type), deliveries)
         else:
-            for one in received:
+            for one in self.handling.read(message.body, content_type):
                 self.handling.handle([one])
 
     def _consume(self, connection: kombu.Connection) -> None:
@@ -145,7 +148,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         try:
             for message in arrived:
                 received += self._patiently(
-                    connection, partial(self.handling.read, _body_of(message), message.content_type or "")
+                    connection, partial(self.handling.read, message.body, message.content_type or "")
                 )
                 batch.append(message)
                 if len(received) >= self.app.settings.batch_size:
@@ -213,12 +216,6 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         if self._paused:
             log.info("consumer resumed", service=self.app.service, queue=self.queue.name)
         self._paused = False
-
-
-def _body_of(message: kombu.Message) -> bytes:
-    body = message.body
-    # py-amqp may have decoded it, as the sender's content-encoding said.
-    return body if isinstance(body, bytes) else str(body).encode(errors="backslashreplace")
 
 
 def subscribe(event: type[D]) -> Callable[[Handler[D]], Callable[[Any, Sequence[Event[D]], Work], None]]:

@@ -24,18 +24,10 @@ def test_it_is_parked_and_its_neighbours_are_counted(
     guests = visitors(200)
     ids = [one.visit_id for one in guests]
     poison = ids[60]
-    bug = deadly.arm(own_house.folder, poison)
+    bug = deadly.arm(own_house.folder, poison, deadly.TO_COUNT)
     own_house.stop("reporting")
     own_house.post_lines("fs-moreuil", [one.body for one in guests])
-    ends, started = 0, time.monotonic()
-    while True:
-        own_house.start("reporting", module=deadly.MODULE, ready=False)
-        if eventually(lambda: fate(own_house, books, ids), within=30.0) == "all but one counted":
-            break
-        assert own_house.ended("reporting") == -signal.SIGKILL
-        ends += 1
-        assert ends <= 2 * deadly.DELIVERIES
-    took = time.monotonic() - started
+    ends, took = lives(own_house, lambda: len(books.rows("reporting", _COUNTED, ids)) == len(ids) - 1)
     answer = own_house.relais("dead-letters", "list", "--json", "--service", "reporting")
     (row,) = json.loads(answer.stdout)
     assert row["reason"] == f"the process ended while handling it, {deadly.DELIVERIES} times"
@@ -48,8 +40,34 @@ def test_it_is_parked_and_its_neighbours_are_counted(
     own_house.stop("reporting")
 
 
-def fate(house: House, books: Books, ids: list[str]) -> str:
-    """How this life of reporting ends; nothing while it is not decided."""
-    if not house.alive("reporting"):
-        return "dead"
-    return "all but one counted" if len(books.rows("reporting", _COUNTED, ids)) == len(ids) - 1 else ""
+def test_one_that_cannot_even_be_read_is_parked_as_it_came(
+    own_house: House, books: Books, tell: Callable[[str], None]
+) -> None:
+    """With twice as much patience: nobody can tell its events apart."""
+    (guest,) = visitors(1)
+    bug = deadly.arm(own_house.folder, guest.visit_id, deadly.TO_READ)
+    own_house.stop("reporting")
+    own_house.post_visit(guest.body)
+    ends, took = lives(own_house, lambda: bool(books.rows("reporting", "SELECT * FROM failures WHERE due_at IS NULL")))
+    answer = own_house.relais("dead-letters", "list", "--json", "--service", "reporting")
+    rows = json.loads(answer.stdout)
+    assert {row["reason"] for row in rows} == {f"the process ended while reading it, {2 * deadly.DELIVERIES} times"}
+    bug.unlink()
+    own_house.relais("dead-letters", "replay", "reporting", "--all")
+    books.settle([guest])
+    balance = books.balance([guest])
+    tell(f"a message that ends whoever reads it: set aside after {ends} ends in {took:.1f} s; replayed: {balance}")
+    assert balance.even, str(balance)
+    own_house.stop("reporting")
+
+
+def lives(house: House, survives: Callable[[], bool]) -> tuple[int, float]:
+    """Start reporting again and again until it survives; how often it ended, and how many seconds that took."""
+    ends, started = 0, time.monotonic()
+    while True:
+        house.start("reporting", module=deadly.MODULE, ready=False)
+        if eventually(lambda: "ended" if not house.alive("reporting") else survives() and "survives", 30) == "survives":
+            return ends, time.monotonic() - started
+        assert house.ended("reporting") == -signal.SIGKILL
+        ends += 1
+        assert ends <= 3 * deadly.DELIVERIES

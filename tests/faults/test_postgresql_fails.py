@@ -16,6 +16,7 @@ from services.contracts.topology import SERVICES
 from tests.faults.conftest import RETRY_DELAYS
 from tests.support.books import Books
 from tests.support.crowd import Crowd, visitors
+from tests.support.databases import server_of
 from tests.support.house import House, eventually
 from tests.support.rabbit import Rabbit
 
@@ -23,15 +24,8 @@ from tests.support.rabbit import Rabbit
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedPostgres]:
     """Start a PostgreSQL that only this module's house uses."""
-    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start()
-    for service in SERVICES:
-        server.ensure(service, service)
-    yield server
-    server.stop("immediate")
-    shutil.rmtree(folder)
+    with server_of(*SERVICES) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

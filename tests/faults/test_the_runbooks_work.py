@@ -19,6 +19,7 @@ from services.chassis.postgres import SUPERUSER, EmbeddedPostgres
 from services.contracts.topology import SERVICES
 from tests.support.books import Books
 from tests.support.crowd import Crowd, visitors
+from tests.support.databases import server_of
 from tests.support.house import House, eventually, visit
 from tests.support.rabbit import Rabbit, _program
 
@@ -64,15 +65,8 @@ class Operator:
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedPostgres]:
     """Start a PostgreSQL whose databases are named as on the page."""
-    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start()
-    for service in SERVICES:
-        server.ensure(f"relais_{service}", f"relais_{service}")
-    yield server
-    server.stop("immediate")
-    shutil.rmtree(folder)
+    with server_of(*(f"relais_{service}" for service in SERVICES)) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from services.contracts.topology import SERVICES
 from tests.support.books import Books
 from tests.support.broker import vhost_of
 from tests.support.crowd import Crowd, visitors
+from tests.support.databases import server_of
 from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
@@ -86,15 +87,8 @@ def test_consumers_wait_for_their_databases(
 @pytest.fixture
 def server() -> Iterator[EmbeddedPostgres]:
     """Start a PostgreSQL that only this test's house uses."""
-    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
-    folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "postgres")
-    server.start()
-    for service in SERVICES:
-        server.ensure(service, service)
-    yield server
-    server.stop("immediate")
-    shutil.rmtree(folder)
+    with server_of(*SERVICES) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,15 @@
-"""What a database holds, table by table, for tests that look for what must not be there."""
+"""A PostgreSQL of a test's own, and what a database holds, table by table."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from services.chassis.postgres import EmbeddedPostgres
 
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
 
@@ -17,3 +25,17 @@ def dump(url: str) -> dict[str, str]:
             )
             for table in tables
         }
+
+
+@contextmanager
+def server_of(*names: str) -> Iterator[EmbeddedPostgres]:
+    """A running server, with a database and a role of each name; thrown away at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "postgres")
+    server.start()
+    for name in names:
+        server.ensure(name, name)
+    yield server
+    server.stop("immediate")
+    shutil.rmtree(folder)

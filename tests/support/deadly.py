@@ -1,7 +1,7 @@
 """Relais with a visit that ends the process: `python -m tests.support.deadly run …` is `relais run …`.
 
-A file `deadly` in the state folder holds the visit's id; whoever counts that visit kills its own process with SIGKILL.
-Three deliveries are enough here for a message to be taken out of the way.
+A file in the state folder holds the visit's id; whoever counts that visit, or reads its event, kills its own process
+with SIGKILL. Three deliveries are enough here for a message to be taken out of the way.
 """
 
 import os
@@ -11,28 +11,41 @@ from typing import Any
 
 MODULE = "tests.support.deadly"
 DELIVERIES = 3
+TO_COUNT, TO_READ = "deadly-to-count", "deadly-to-read"
 
 
-def arm(state: Path, visit_id: str) -> Path:
+def arm(state: Path, visit_id: str, when: str) -> Path:
     """Name the visit; the file, to be removed when the bug is mended."""
-    file = state / "deadly"
+    file = state / when
     file.write_text(visit_id)
     return file
+
+
+def _die_if(when: str, told: str) -> None:
+    file = Path(os.environ["RELAIS_STATE"]) / when
+    if file.exists() and file.read_text() in told:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _main() -> None:
     from services.__main__ import main  # noqa: PLC0415 - makes the standard library cooperative: not for a test process
     from services.chassis import subscription  # noqa: PLC0415 - after it
+    from services.chassis.handling import Handling  # noqa: PLC0415 - after it
     from services.reporting import handlers  # noqa: PLC0415 - after it
 
-    count_visit, file = handlers.count_visit, Path(os.environ["RELAIS_STATE"]) / "deadly"
+    count_visit, read = handlers.count_visit, Handling.read
 
-    def deadly(event: Any, work: Any) -> None:  # noqa: ANN401 - as it comes
-        if file.exists() and file.read_text() == str(event.data.visit_id):
-            os.kill(os.getpid(), signal.SIGKILL)
+    def deadly_to_count(event: Any, work: Any) -> None:  # noqa: ANN401 - as it comes
+        _die_if(TO_COUNT, str(event.data.visit_id))
         count_visit(event, work)
 
-    handlers.count_visit = deadly
+    def deadly_to_read(self: Any, body: bytes, content_type: str) -> Any:  # noqa: ANN401 - as it comes
+        if b"VisitRecorded.v1" in body:
+            _die_if(TO_READ, body.decode())
+        return read(self, body, content_type)
+
+    handlers.count_visit = deadly_to_count
+    Handling.read = deadly_to_read  # type: ignore[method-assign]
     subscription._DELIVERIES = DELIVERIES  # noqa: SLF001 - a test cannot wait for twenty
     main()
 

@@ -165,7 +165,7 @@ def test_parked_messages_are_listed_oldest_first_without_their_bodies(database: 
     """A body may hold coded facts about a person; its size is told."""
     remember(database, failure("a", None), failure("b"), failure(None, None), failure("c", None))
     with database.begin() as connection:
-        listed = list(inbox.each(inbox.parked(connection)))
+        listed = inbox.parked_facts(connection)
         assert inbox.count_parked(connection) == 3
         assert inbox.parked(connection, 10_000) == []
     assert [row["id"] for row in listed] == ["a", None, "c"]
@@ -175,7 +175,7 @@ def test_parked_messages_are_listed_oldest_first_without_their_bodies(database: 
         "id": "a",
         "tries": 1,
         "reason": "ValueError",
-        "failed_at": NOW.isoformat(),
+        "failed_at": NOW,
         "bytes": 11,
     }
 
