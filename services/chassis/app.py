@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from threading import Event as Signal
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, CursorResult, Executable, Table, select
@@ -14,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 
 from services.chassis import outbox
 from services.chassis.clock import Clock, Ids
-from services.chassis.database import Database, insert_all
+from services.chassis.database import Database, Row, insert_all
 from services.chassis.metrics import Metrics
 from services.chassis.settings import Settings
 from services.chassis.tables import vault_keys
@@ -24,28 +22,17 @@ from services.contracts.envelope import EventData, wrap
 D = TypeVar("D", bound=EventData)
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[D]):
-    """An event as received: its data, typed, and what of the envelope a handler may need. `time` is UTC."""
-
-    data: D
-    id: str
-    source: str
-    time: datetime
-    traceparent: str | None = None
-
-
 class Work:
     """One transaction. Inserts and events are collected and written with one statement per table at the end."""
 
     def __init__(self, app: "App", connection: Connection, traceparent: str | None) -> None:
         self._app = app
         self.connection = connection
-        self.clock = app.clock
+        self.now = app.clock.now()  # the time of everything that this transaction tells
         self.ids = app.ids
         self.settings = app.settings
         self.traceparent = traceparent
-        self._rows: dict[Table, list[Mapping[str, Any]]] = {}
+        self._rows: dict[Table, list[Row]] = {}
         self._ledger: list[outbox.Entry] = []
         self._keys: dict[UUID, Key] = {}
         self._in_order = False
@@ -55,7 +42,7 @@ class Work:
         self._rows.setdefault(table, []).append(values)
 
     def execute(
-        self, statement: Executable, parameters: Sequence[Mapping[str, Any]] | None = None
+        self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None
     ) -> CursorResult[Any]:
         """Run a statement that sees what was inserted before it."""
         self.flush()
@@ -68,8 +55,8 @@ class Work:
         """
         body = wrap(
             data,
-            id_=str(self.ids.new()),
-            time=self.clock.now(),
+            id_=self.ids.new_text(),
+            time=self.now,
             base_url=self._app.settings.url(self._app.service),
             traceparent=self.traceparent if recipient is None else self.ids.new_trace(),
         )
@@ -110,7 +97,7 @@ class Work:
         """Write everything; the outbox last, since its lock is held until the commit. Whether events were added."""
         if self._in_order:
             outbox.commit_in_order(self.connection)
-        outbox.append(self.connection, self._ledger, self.clock.now(), self._rows)
+        outbox.append(self.connection, self._ledger, self.now, self._rows)
         return bool(self._ledger)
 
 

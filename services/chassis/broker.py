@@ -189,12 +189,12 @@ class Publisher:
         self._connection = connection
         self._channel: Any = connection.channel()
         self._gathered = bytearray()
-        self._heads: dict[Message, tuple[bytes, bytes]] = {}
+        self._heads: dict[tuple[str, ...], tuple[bytes, bytes]] = {}
         self._confirming = connection.transport.driver_type == "amqp"
         self._unconfirmed: set[int] = set()
         self._refused = 0
         self.returned: list[str] = []
-        self._tag = 0
+        self._tag = self._settled = 0
         self._tell = tell
         self._blocked = False
         if self._confirming:
@@ -235,10 +235,11 @@ class Publisher:
             return
         self._tag += 1
         self._unconfirmed.add(self._tag)
-        head = message._replace(body="")
-        if head not in self._heads:
-            self._heads[head] = self._marshal(head)
-        before, after = self._heads[head]
+        exchange, routing_key, _, content_type, kind = message
+        key = (exchange, routing_key, content_type, kind)
+        if key not in self._heads:
+            self._heads[key] = self._marshal(message)
+        before, after = self._heads[key]
         self._gathered += before + len(body).to_bytes(8) + after
         most = self._amqp().frame_max - 8
         for start in range(0, len(body), most):
@@ -253,7 +254,7 @@ class Publisher:
             body, content_type=message.content_type, content_encoding="utf-8", properties=properties
         )
 
-    def _marshal(self, head: Message) -> tuple[bytes, bytes]:
+    def _marshal(self, message: Message) -> tuple[bytes, bytes]:
         """py-amqp's frames of a message before and behind the size of its body: the same for all of its kind.
 
         A frame is type (1 byte), channel (2), size (4), payload, end (1). The first is the method, the second the
@@ -263,7 +264,7 @@ class Publisher:
         writer, connection.frame_writer = connection.frame_writer, frame_writer(connection, _Memory(frames))
         try:
             self._channel.basic_publish(
-                self._prepared(head, b""), exchange=head.exchange, routing_key=head.routing_key, mandatory=True
+                self._prepared(message, b""), exchange=message.exchange, routing_key=message.routing_key, mandatory=True
             )
         finally:
             connection.frame_writer = writer
@@ -324,7 +325,8 @@ class Publisher:
 
     def _settle(self, tag: int, *, multiple: bool) -> None:
         if multiple:
-            self._unconfirmed = {other for other in self._unconfirmed if other > tag}
+            self._unconfirmed.difference_update(range(self._settled + 1, tag + 1))
+            self._settled = tag
         else:
             self._unconfirmed.discard(tag)
 

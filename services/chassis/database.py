@@ -1,6 +1,7 @@
 """One PostgreSQL database per service."""
 
-import re
+import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -8,15 +9,20 @@ from typing import Any
 
 import psycopg
 from pydantic_core import to_json
-from sqlalchemy import Connection, LargeBinary, Table, TextClause, create_engine, exc, text
+from sqlalchemy import Connection, LargeBinary, Table, TextClause, create_engine, event, exc, text
+from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.schema import sort_tables
 
 from services.chassis.errors import Unavailable
 
 # Nothing in a service may wait for ever: a statement, a lock, a transaction left open by a frozen process.
 _LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s"
 
-_ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-_ESCAPED = re.compile(r"[\\\n\r\t]")
+# A connection used so lately is taken to be alive still.
+_IDLE_SECONDS = 1.0
+# Up to so many rows, one statement for all tables costs less than a COPY for each.
+FEW = 20
+Row = Mapping[str, Any]
 
 # A server going or coming (08, 57P), read-only after a failover (25006), out of disk, memory or connections (53),
 # failing to read or write (58), a lock that a frozen replica holds (55P03): never the fault of the event at hand, so
@@ -33,11 +39,13 @@ class Database:
             pool_size=10,
             max_overflow=10,
             pool_timeout=10,
-            pool_pre_ping=True,
             # An error's text must not quote what a person told.
             hide_parameters=True,
             connect_args={"connect_timeout": 5, "options": _LIMITS, "application_name": f"relais-{application_name}"},
         )
+
+        event.listen(self.engine, "checkin", _remember)
+        event.listen(self.engine, "checkout", self._ping_when_idle)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -63,6 +71,20 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
 
+    def _ping_when_idle(self, connection: Any, record: ConnectionPoolEntry, _fairy: object) -> None:  # noqa: ANN401 - the driver's
+        """SQLAlchemy's own `pool_pre_ping` asks before each transaction, even a millisecond after the last."""
+        if time.monotonic() - record.info.get("used_at", math.inf) < _IDLE_SECONDS:
+            return
+        try:
+            self.engine.dialect.do_ping(connection)
+        except psycopg.Error:
+            # A new connection takes its place, and that of every other as old.
+            raise exc.InvalidatePoolError from None
+
+
+def _remember(_connection: object, record: ConnectionPoolEntry) -> None:
+    record.info["used_at"] = time.monotonic()
+
 
 def _reached(error: exc.DBAPIError) -> bool:
     """Whether the server took the statement and found it wrong, rather than being away or able to take nothing.
@@ -76,17 +98,22 @@ def _reached(error: exc.DBAPIError) -> bool:
     return not str(state).startswith(_NOT_NOW)
 
 
-def insert_all(connection: Connection, tables: Mapping[Table, Sequence[Mapping[str, Any]]]) -> None:
-    """Insert rows into tables, in their order, with one statement whatever their number.
+def insert_all(connection: Connection, tables: Mapping[Table, Sequence[Row]]) -> None:
+    """Insert rows into tables; all rows of a table name the same columns.
 
-    All rows of a table name the same columns. They travel as one JSON parameter: on green threads five times as fast as
-    the driver's `executemany`, which waits for the server row by row (docs/decisions/13-rows-as-json.md).
+    A few go in one statement for all tables, many by one COPY for each (docs/decisions/13-many-rows.md).
     """
     wanted = {table: rows for table, rows in tables.items() if rows}
-    if not wanted:
-        return
-    statement = _insertion(tuple((table, tuple(rows[0])) for table, rows in wanted.items()))
-    connection.execute(statement, {f"rows_{n}": _as_json(*one) for n, one in enumerate(wanted.items())})
+    if sum(map(len, wanted.values())) > FEW:
+        for table in sort_tables(wanted):
+            _copy(connection, table, wanted[table])
+    elif wanted:
+        _insert(connection, wanted)
+
+
+def _insert(connection: Connection, tables: Mapping[Table, Sequence[Row]]) -> None:
+    statement = _insertion(tuple((table, tuple(rows[0])) for table, rows in tables.items()))
+    connection.execute(statement, {f"rows_{n}": _as_json(*one) for n, one in enumerate(tables.items())})
 
 
 @cache
@@ -94,7 +121,7 @@ def _insertion(tables: tuple[tuple[Table, tuple[str, ...]], ...]) -> TextClause:
     """Foreign keys are checked at the end of a statement, so that the order of its parts is nobody's business."""
     parts = []
     for number, (table, columns) in enumerate(tables):
-        names = ", ".join(f'"{column}"' for column in columns)
+        names = _names(columns)
         source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows_{number} AS json))"
         parts.append(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
     *others, last = parts
@@ -102,25 +129,26 @@ def _insertion(tables: tuple[tuple[Table, tuple[str, ...]], ...]) -> TextClause:
     return text(f"WITH {before} {last}" if before else last)
 
 
-def _as_json(table: Table, rows: Sequence[Mapping[str, Any]]) -> str:
+def _as_json(table: Table, rows: Sequence[Row]) -> str:
     binary = [name for name in rows[0] if isinstance(table.c[name].type, LargeBinary)]
     if binary:
         rows = [{**row, **{name: _hexadecimal(row[name]) for name in binary}} for row in rows]
     return to_json(rows).decode()
 
 
-def copy_all(
-    connection: Connection, table: Table, columns: Sequence[str], rows: Sequence[Sequence[str | None]]
-) -> None:
-    """Add rows of texts by COPY: half the server's time of `insert_all` for rows of a kilobyte."""
-    if not rows:
-        return
-    names = ", ".join(f'"{column}"' for column in columns)
-    statement = f"COPY {table.name} ({names}) FROM STDIN"
+def _hexadecimal(value: bytes | None) -> str | None:
+    """Bytes as PostgreSQL reads them from a text."""
+    return None if value is None else "\\x" + value.hex()
+
+
+def _copy(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    columns = tuple(rows[0])
+    statement = f"COPY {table.name} ({_names(columns)}) FROM STDIN"
     driver: Any = connection.connection.driver_connection
     try:
         with driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write("".join("\t".join(map(_copied, row)) + "\n" for row in rows))
+            for row in rows:
+                copy.write_row([row[name] for name in columns])
     except psycopg.Error as error:
         # As SQLAlchemy tells of any other statement's failure.
         raise exc.DBAPIError.instance(
@@ -128,13 +156,5 @@ def copy_all(
         ) from None
 
 
-def _copied(value: str | None) -> str:
-    """A text as COPY reads it."""
-    if value is None:
-        return "\\N"
-    return value.translate(_ESCAPES) if _ESCAPED.search(value) else value
-
-
-def _hexadecimal(value: bytes | None) -> str | None:
-    """Bytes as PostgreSQL reads them from a text."""
-    return None if value is None else "\\x" + value.hex()
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)

@@ -15,6 +15,7 @@ warnings.filterwarnings("ignore", message="\\s*Eventlet is deprecated")
 
 import eventlet  # noqa: E402
 from eventlet import debug, patcher  # noqa: E402
+from eventlet.hubs import trampoline  # noqa: E402
 
 eventlet.monkey_patch()
 
@@ -36,7 +37,7 @@ def wait(generator: Generator[int, int, Any], fileno: int, interval: float = 0.1
     try:
         wanted = next(generator)
         while True:
-            ready = _ready_now(fileno, wanted) or _ready_within(fileno, wanted, interval)
+            ready = _ready_now(fileno, wanted) or _ready_later(fileno, wanted, None if deadline is None else interval)
             if not ready and deadline is not None and time.monotonic() > deadline:
                 raise psycopg.errors._WaitTimeout  # noqa: SLF001 - what its callers expect
             wanted = generator.send(ready) or wanted
@@ -56,7 +57,11 @@ def _ready_now(fileno: int, wanted: int) -> int:
     return (_READ if flags & select.POLLIN else 0) | (_WRITE if flags & select.POLLOUT else 0)
 
 
-def _ready_within(fileno: int, wanted: int, seconds: float) -> int:
+def _ready_later(fileno: int, wanted: int, seconds: float | None) -> int:
+    if seconds is None and wanted in {_READ, _WRITE}:
+        # Without a timer, half of what `select` costs.
+        trampoline(fileno, read=wanted == _READ, write=wanted == _WRITE)
+        return wanted
     files = [fileno]
     readable, writable, _ = select.select(
         files if wanted & _READ else [], files if wanted & _WRITE else [], [], seconds

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Generic
 
 from services.chassis import inbox, logs
-from services.chassis.app import App, D, Event, Work
+from services.chassis.app import App, D, Work
 from services.chassis.errors import Rejected, RetryLater, Unavailable
-from services.contracts.envelope import CONTENT_TYPE
+from services.contracts.envelope import CONTENT_TYPE, CloudEvent
 
 log = logs.get(__name__)
 
@@ -19,10 +19,12 @@ log = logs.get(__name__)
 class Handling(Generic[D]):
     """Handles the events of one queue by `call`, inside the transaction that also remembers them."""
 
-    def __init__(self, app: App, event: type[D], queue: str, call: Callable[[Sequence[Event[D]], Work], None]) -> None:
+    def __init__(
+        self, app: App, event: type[D], queue: str, call: Callable[[Sequence[CloudEvent[D]], Work], None]
+    ) -> None:
         self._app, self._event, self._queue, self._call = app, event, queue, call
 
-    def read(self, body: bytes, content_type: str) -> list[inbox.Received[D]]:
+    def read(self, body: bytes, content_type: str) -> inbox.Received[D]:
         """What can be read of a message; what cannot is parked, alone. Raises Unavailable."""
         try:
             return inbox.read(body, content_type, self._event)
@@ -30,35 +32,48 @@ class Handling(Generic[D]):
             parts = inbox.parts(body, content_type)
             if not parts:
                 self.park_message(body, content_type, str(error))
-            return [one for part in parts for one in self.read(part, CONTENT_TYPE)]
+            received = inbox.Received[D]()
+            for part in parts:
+                received.add(self.read(part, CONTENT_TYPE))
+            return received
 
-    def handle(self, received: Sequence[inbox.Received[D]]) -> None:
+    def handle(self, received: inbox.Received[D]) -> None:
         """All together; if that fails, one at a time. Raises Unavailable."""
-        if not received:
-            return
-        try:
-            self._transact(received)
-        except Unavailable:
-            raise
-        except Exception as error:  # noqa: BLE001 - any bug of a handler: retried, then parked
-            if len(received) == 1:
-                self._fail(received[0], error)
+        if len(received.events) > 1:
+            try:
+                self._transact(received.events)
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001 - any bug of a handler: each alone will tell whose
+                log.debug("batch failed", queue=self._queue)
+            else:
                 return
-            for one in received:
-                self.handle([one])
+        self.handle_alone(received)
 
-    def give_up(self, received: Sequence[inbox.Received[D]], deliveries: int) -> None:
+    def handle_alone(self, received: inbox.Received[D]) -> None:
+        """One at a time, each in a transaction of its own. Raises Unavailable."""
+        for place, event in enumerate(received.events):
+            try:
+                self._transact([event])
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - any bug of a handler: retried, then parked
+                self._set_aside(received, place, 1, logs.reason_of(error), self._due(1, error))
+
+    def give_up(self, received: inbox.Received[D], deliveries: int) -> None:
         """A message that came back again and again, each time with the end of the process. Raises Unavailable.
 
         The events before its culprit were handled and are remembered. The first that was not is the culprit, and is
         parked; those behind it are tried as if they had failed once.
         """
         with self._app.read() as connection:
-            left = inbox.unhandled(connection, received)
+            left = inbox.unhandled(connection, received.events)
         reason = f"the process ended while handling it, {deliveries} times"
-        for place, one in enumerate(left):
-            due_at = self._app.clock.now() if place else None
-            self._set_aside(one, 1 if place else deliveries, reason, due_at)
+        for place in left:
+            if place == left[0]:
+                self._set_aside(received, place, deliveries, reason, None)
+            else:
+                self._set_aside(received, place, 1, reason, self._app.clock.now())
 
     def park_message(self, body: bytes, content_type: str, reason: str) -> None:
         """Set a whole message aside, as it came. Raises Unavailable."""
@@ -75,8 +90,7 @@ class Handling(Generic[D]):
                 if row is None:
                     return False
                 inbox.forget(work.connection, row.number)
-                fresh = inbox.admit(work.connection, inbox.read(row.body, row.content_type, self._event))
-                events = [one.event for one in fresh]
+                events = inbox.admit(work.connection, inbox.read(row.body, row.content_type, self._event).events)
                 if events:
                     self._call(events, work)
         except Unavailable:
@@ -94,20 +108,21 @@ class Handling(Generic[D]):
             self._count_handled(events)
         return True
 
-    def _transact(self, received: Sequence[inbox.Received[D]]) -> None:
+    def _transact(self, events: Sequence[CloudEvent[D]]) -> None:
         with self._app.work() as work:
-            fresh = [one.event for one in inbox.admit(work.connection, received)]
+            fresh = inbox.admit(work.connection, events)
             if fresh:
                 self._call(fresh, work)
-        self._count("duplicate", len(received) - len(fresh))
+        self._count("duplicate", len(events) - len(fresh))
         self._count_handled(fresh)
 
-    def _fail(self, one: inbox.Received[D], error: Exception) -> None:
-        self._set_aside(one, 1, logs.reason_of(error), self._due(1, error))
-
-    def _set_aside(self, one: inbox.Received[D], tries: int, reason: str, due_at: datetime | None) -> None:
-        source, id_ = one.event.source, one.event.id
-        self._remember(inbox.Failure(self._queue, CONTENT_TYPE, one.document, tries, reason, due_at, source, id_))
+    def _set_aside(
+        self, received: inbox.Received[D], place: int, tries: int, reason: str, due_at: datetime | None
+    ) -> None:
+        event, document = received.events[place], received.document(place)
+        self._remember(
+            inbox.Failure(self._queue, CONTENT_TYPE, document, tries, reason, due_at, event.source, event.id)
+        )
 
     def _remember(self, failure: inbox.Failure) -> None:
         with self._app.work() as work:
@@ -130,11 +145,10 @@ class Handling(Generic[D]):
             log.warning("event parked", **facts)
         self._count("retried" if failure.due_at else "parked")
 
-    def _count_handled(self, events: Sequence[Event[D]]) -> None:
+    def _count_handled(self, events: Sequence[CloudEvent[D]]) -> None:
         self._count("handled", len(events))
-        now = self._app.clock.now()
-        for event in events:
-            self._app.metrics.lag.observe(max(0.0, (now - event.time).total_seconds()))
+        now = self._app.clock.now().timestamp()
+        self._app.metrics.lag.observe(max(0.0, now - event.time.timestamp()) for event in events)
 
     def _count(self, outcome: str, number: int = 1) -> None:
         self._app.metrics.handled.labels(self._app.service, self._event.TYPE, outcome).inc(number)

@@ -1,11 +1,14 @@
 """The names that ops teams rely on. Labels never identify a person."""
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600)
@@ -53,6 +56,25 @@ class _Readings(Collector):
                 continue
 
 
+class _Lag(Collector):
+    """A histogram that is told of many events at once: prometheus-client's own takes a lock for each."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(_BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: Iterable[float]) -> None:
+        """Count how long after its time each event was handled."""
+        for each in seconds:
+            self._counts[bisect_left(_BUCKETS, each)] += 1
+            self._sum += each
+
+    def collect(self) -> Iterator[Metric]:
+        bounds = [*map(floatToGoString, _BUCKETS), "+Inf"]
+        buckets = list(zip(bounds, accumulate(self._counts), strict=True))
+        yield HistogramMetricFamily("relais_event_lag_seconds", "Event time to handled.", buckets, self._sum)
+
+
 class Metrics:
     """One service's metrics, in a registry of its own since four services may share a process."""
 
@@ -64,9 +86,8 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self.published = self.counter("relais_events_published", "Events published.", "service", "type")
         self.handled = self.counter("relais_events_handled", "Events handled.", "service", "type", "outcome")
-        self.lag = Histogram(
-            "relais_event_lag_seconds", "Event time to handled.", registry=self.registry, buckets=_BUCKETS
-        )
+        self.lag = _Lag()
+        self.registry.register(self.lag)
         self.requests = self.counter("relais_http_requests", "HTTP requests.", "service", "route", "status")
         self.request_seconds = Histogram(
             "relais_http_request_seconds", "HTTP request duration.", registry=self.registry, buckets=_BUCKETS

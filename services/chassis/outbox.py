@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Table, func, select, text
 from sqlalchemy.dialects import postgresql
 
-from services.chassis.database import copy_all, insert_all
+from services.chassis.database import FEW, Row, insert_all
 from services.chassis.tables import marks, outbox
 
 Rows = Sequence[Any]
-Others = Mapping[Table, Sequence[Mapping[str, Any]]]
-_FEW = 20
 _APPENDING = 0x4F555442
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _COUNTED = 20_000
 
 
@@ -30,26 +29,29 @@ class Entry(NamedTuple):
     body: str
 
 
-def append(connection: Connection, entries: Sequence[Entry], now: datetime, others: Others | None = None) -> None:
+_COLUMNS = (*Entry._fields, "created_at")
+
+
+def append(
+    connection: Connection, entries: Sequence[Entry], now: datetime, others: Mapping[Table, Sequence[Row]] | None = None
+) -> None:
     """Add entries, and rows to `others`; call it last in a transaction: it makes other writers wait until the commit.
 
     A few go with the other rows, in one statement; many go by themselves, after them, so that others wait for less.
     """
+    rows = [dict(zip(_COLUMNS, (*entry, now), strict=True)) for entry in entries]
     others = others or {}
-    if len(entries) > _FEW:
+    if len(rows) > FEW:
         insert_all(connection, others)
+        others = {}
+    if rows:
         commit_in_order(connection)
-        at = now.isoformat()
-        copy_all(connection, outbox, (*Entry._fields, "created_at"), [(*entry, at) for entry in entries])
-        return
-    if entries:
-        commit_in_order(connection)
-    insert_all(connection, {**others, outbox: [{**entry._asdict(), "created_at": now} for entry in entries]})
+    insert_all(connection, {**others, outbox: rows})
 
 
 def commit_in_order(connection: Connection) -> None:
     """From here to the commit no other writer of this service numbers anything."""
-    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPENDING})
+    connection.execute(_LOCK, {"key": _APPENDING})
 
 
 def after(connection: Connection, position: int, *, recipient: str | None, limit: int) -> Rows:

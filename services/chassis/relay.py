@@ -5,14 +5,13 @@ itself. A crash between publishing and marking publishes those events again: con
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from threading import Event as Signal
 from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from services.chassis import broker, logs, outbox
 from services.chassis.app import App
@@ -24,12 +23,14 @@ from services.contracts.envelope import CONTENT_TYPE
 INSIDE, OUTSIDE = "relay", "relay.partners"
 _ROWS = 1000
 _IDLE_SECONDS, _PAUSES = 1.0, (0.2, 0.5, 1.0, 2.0, 5.0)
+_NOTHING = text("SELECT 1")
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 _LOCKS = {INSIDE: 0x52454C31, OUTSIDE: 0x52454C32}
 
 AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.NotConfirmed, Unavailable)
 
 log = logs.get(__name__)
-Rows = Sequence[Row[Any]]
+Rows = Sequence[Any]
 
 
 class Relay:
@@ -78,12 +79,11 @@ class Relay:
     def _drain(self, connection: Any, publisher: broker.Publisher) -> None:  # noqa: ANN401 - kombu is untyped
         while True:
             self._committed.clear()
-            busy = False
-            while (published := self._publish_some(publisher)) != 0:
-                busy = published < 0
-                if busy:
-                    break
-            if self._stopping:
+            stopping = self._stopping
+            while (published := self._publish_some(publisher)) == _ROWS:
+                pass
+            busy = published < 0
+            if stopping:
                 return
             # Another replica holds the lock: look again soon, since it will not see what we have just committed.
             self._committed.wait(0.1 if busy else _IDLE_SECONDS)
@@ -92,7 +92,7 @@ class Relay:
     def _publish_some(self, publisher: broker.Publisher) -> int:
         """Publish one batch of rows; how many, or -1 when another replica is at it."""
         with self._app.read() as connection:
-            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCKS[self._mark]}):
+            if not connection.scalar(_TRY_LOCK, {"key": _LOCKS[self._mark]}):
                 return -1
             rows = outbox.waiting(connection, self._mark, outside=self._outside, limit=_ROWS)
             if not rows:
@@ -118,7 +118,7 @@ class Relay:
 
     def _hold(self, connection: Connection) -> None:
         """Keep the transaction alive, which the server ends after 60 idle seconds; end it when told to stop."""
-        connection.execute(text("SELECT 1"))
+        connection.execute(_NOTHING)
         if self._stopping and self._mark in self._app.blocked:
             raise broker.NotConfirmed("told to stop while the broker blocks")
 
@@ -132,16 +132,18 @@ class Relay:
 
     def _addressed(self, rows: Rows) -> Iterator[broker.Message]:
         """Outsiders get single events, each in its own queue; who reads no queue has the ledger over HTTP."""
-        for row in rows:
-            if row.recipient not in self._queues:
-                continue
-            yield broker.Message("", broker.partner_queue(row.recipient), row.body, CONTENT_TYPE, row.type)
+        for _, recipient, kind, _, body in rows:
+            if recipient in self._queues:
+                yield broker.Message("", broker.partner_queue(recipient), body, CONTENT_TYPE, kind)
 
     def _packed(self, rows: Rows) -> Iterator[broker.Message]:
-        """Neighbours of one kind share a message when there is a backlog."""
+        """Those of one kind to one place share messages when there is a backlog, in their order."""
         exchange = topology.exchange_of(self._app.service)
-        for (kind, key), group in groupby(rows, key=lambda row: (row.type, row.routing_key)):
-            yield from packed(exchange, key, kind, (row.body for row in group))
+        groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for _, _, kind, key, body in rows:
+            groups[kind, key].append(body)
+        for (kind, key), bodies in groups.items():
+            yield from packed(exchange, key, kind, bodies)
 
     def backlog(self, connection: Connection) -> tuple[int, float]:
         """How many events wait to be published, and the age in seconds of the oldest."""

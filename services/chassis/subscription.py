@@ -16,10 +16,11 @@ from eventlet.event import Event as Result
 from nameko.extensions import Entrypoint
 
 from services.chassis import broker, inbox, logs
-from services.chassis.app import App, D, Event, Work
+from services.chassis.app import App, D, Work
 from services.chassis.errors import Unavailable
 from services.chassis.handling import Handling
 from services.chassis.provider import STOP_SECONDS, app_of
+from services.contracts.envelope import CloudEvent
 
 _POLL_SECONDS = 1.0
 # Of up to 256 KiB each: what a consumer has at hand while it handles, at most some 25 MB.
@@ -30,7 +31,6 @@ _DELIVERIES = 20
 R = TypeVar("R")
 log = logs.get(__name__)
 AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.Garbled, Unavailable)
-Handler = Callable[[Any, Event[D], Work], None]
 
 
 class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
@@ -119,8 +119,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         elif deliveries >= _DELIVERIES:
             self.handling.give_up(self.handling.read(message.body, content_type), deliveries)
         else:
-            for one in self.handling.read(message.body, content_type):
-                self.handling.handle([one])
+            self.handling.handle_alone(self.handling.read(message.body, content_type))
 
     def _consume(self, connection: kombu.Connection) -> None:
         arrived: list[kombu.Message] = []
@@ -144,14 +143,14 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
     def _take(self, connection: kombu.Connection, channel: Any, arrived: list[kombu.Message]) -> None:  # noqa: ANN401 - kombu is untyped
         """Handle the first messages that make a batch together, and acknowledge them."""
         batch: list[kombu.Message] = []
-        received: list[inbox.Received[D]] = []
+        received = inbox.Received[D]()
         try:
             for message in arrived:
-                received += self._patiently(
-                    connection, partial(self.handling.read, message.body, message.content_type or "")
+                received.add(
+                    self._patiently(connection, partial(self.handling.read, message.body, message.content_type or ""))
                 )
                 batch.append(message)
-                if len(received) >= self.app.settings.batch_size:
+                if len(received.events) >= self.app.settings.batch_size:
                     break
             self._patiently(connection, partial(self.handling.handle, received))
         except BaseException:
@@ -191,7 +190,7 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
             for message in messages:
                 message.requeue()
 
-    def _call(self, events: Sequence[Event[D]], work: Work) -> None:
+    def _call(self, events: Sequence[CloudEvent[D]], work: Work) -> None:
         """Run the service's method in a nameko worker and wait for it; raises what it raised."""
         result = Result()
 
@@ -218,18 +217,22 @@ class Subscription(Entrypoint, Generic[D]):  # type: ignore[misc]
         self._paused = False
 
 
-def subscribe(event: type[D]) -> Callable[[Handler[D]], Callable[[Any, Sequence[Event[D]], Work], None]]:
+def subscribe(
+    event: type[D],
+) -> Callable[[Callable[[Any, CloudEvent[D], Work], None]], Callable[[Any, Sequence[CloudEvent[D]], Work], None]]:
     """Decorate `method(self, event, work)`: called once per new event, inside the transaction of its batch."""
 
-    def decorate(method: Handler[D]) -> Callable[[Any, Sequence[Event[D]], Work], None]:
+    def decorate(
+        method: Callable[[Any, CloudEvent[D], Work], None],
+    ) -> Callable[[Any, Sequence[CloudEvent[D]], Work], None]:
         @wraps(method)
-        def each(self: Any, events: Sequence[Event[D]], work: Work) -> None:  # noqa: ANN401 - any service
+        def each(self: Any, events: Sequence[CloudEvent[D]], work: Work) -> None:  # noqa: ANN401 - any service
             for one in events:
                 work.traceparent = one.traceparent
                 method(self, one, work)
 
         entrypoint: Callable[[Any], Any] = Subscription.decorator(event)
-        decorated: Callable[[Any, Sequence[Event[D]], Work], None] = entrypoint(each)
+        decorated: Callable[[Any, Sequence[CloudEvent[D]], Work], None] = entrypoint(each)
         return decorated
 
     return decorate

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import exc, func, select, tuple_
+from sqlalchemy import BindParameter, bindparam, exc, func, select, tuple_
 from sqlalchemy.dialects import postgresql
 
 from services.chassis import problems
@@ -24,6 +24,20 @@ from services.intake.tables import agreements, cases, visits
 from services.network import Network
 
 _ATTEMPTS = 3
+# Built once: putting a statement together costs as much as sending it.
+_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
+_VISITS_KNOWN = (
+    select(visits.c.site, visits.c.visit_id, visits.c.fingerprint, visits.c.possible_matches, visits.c.case_id,
+           cases.c.reference_sealed)
+    .outerjoin_from(visits, cases)
+    .where(tuple_(visits.c.site, visits.c.visit_id).in_(_WANTED))
+)  # fmt: skip
+_CASES_KNOWN = select(cases.c.id, cases.c.reference_sealed).where(cases.c.id.in_(_WANTED))
+_MATCHES = (
+    select(cases.c.identity_index, func.count())
+    .where(cases.c.identity_index.in_(_WANTED))
+    .group_by(cases.c.identity_index)
+)
 _CATEGORIES = frozenset(Category)
 LINES_TYPE = "application/x-ndjson"
 MAX_LINES = 1000
@@ -259,14 +273,8 @@ class _Desk:
 
     def _visits_known(self, forms: Sequence[VisitForm]) -> dict[tuple[str, UUID], dict[str, Any]]:
         wanted = [(form.site, form.visit_id) for form in forms]
-        statement = (
-            select(visits.c.site, visits.c.visit_id, visits.c.fingerprint, visits.c.possible_matches, visits.c.case_id,
-                   cases.c.reference_sealed)
-            .outerjoin_from(visits, cases)
-            .where(tuple_(visits.c.site, visits.c.visit_id).in_(wanted))
-        )  # fmt: skip
         known = {}
-        for row in self._work.execute(statement):
+        for row in self._work.execute(_VISITS_KNOWN, {"wanted": wanted}):
             reference = self._work.key(row.case_id).open("reference", row.reference_sealed) if row.case_id else None
             answer = self._answer(row.visit_id, row.case_id, reference, row.possible_matches)
             known[row.site, row.visit_id] = {"fingerprint": row.fingerprint, "answer": answer}
@@ -276,16 +284,14 @@ class _Desk:
         ids = list(wanted)
         if not ids:
             return {}
-        rows = self._work.execute(select(cases.c.id, cases.c.reference_sealed).where(cases.c.id.in_(ids)))
+        rows = self._work.execute(_CASES_KNOWN, {"wanted": ids})
         return {row.id: self._work.key(row.id).open("reference", row.reference_sealed) for row in rows.all()}
 
     def _matches_of(self, wanted: Iterable[bytes]) -> dict[bytes, int]:
         indexes = list(wanted)
         if not indexes:
             return {}
-        counted = select(cases.c.identity_index, func.count()).where(cases.c.identity_index.in_(indexes))
-        rows = self._work.execute(counted.group_by(cases.c.identity_index)).all()
-        return dict(map(tuple, rows))
+        return dict(map(tuple, self._work.execute(_MATCHES, {"wanted": indexes}).all()))
 
 
 def _identity(app: App, form: VisitForm) -> bytes:

@@ -3,9 +3,10 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from services.chassis.app import Event, Work
+from services.chassis.app import Work
 from services.chassis.errors import Rejected
 from services.contracts.codes import Mode, Outcome, concerns_spie, visit_class
+from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.orientation.forms import SimulateForm, Simulation
@@ -14,7 +15,7 @@ from services.orientation.rules import Rules
 _PARIS = ZoneInfo("Europe/Paris")
 
 
-def propose(event: Event[VisitRecorded], work: Work, rules: Rules) -> None:
+def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
     """One proposal per need to refer. A visit of the past, or with nothing to refer, needs none.
 
     What was proposed is in the ledger, and nowhere else.

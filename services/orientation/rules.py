@@ -53,6 +53,11 @@ def rulebook_of(network: Network) -> domain.Rulebook:
     )
 
 
+@lru_cache(maxsize=4096)
+def _recipient(found: domain.Recipient) -> Recipient:
+    return Recipient(partner=found.partner, category=found.category, department=found.department)
+
+
 class Rules:
     """The network as orientation uses it: the rulebook, charters, and contact sheets by partner."""
 
@@ -88,10 +93,7 @@ class Rules:
         return tuple(
             Proposal(
                 need=found.need,
-                recipients=tuple(
-                    Recipient(partner=one.partner, category=one.category, department=one.department)
-                    for one in found.recipients
-                ),
+                recipients=tuple(map(_recipient, found.recipients)),
                 rule=found.rule,
                 reason=found.reason,
                 desk_first=found.desk_first,

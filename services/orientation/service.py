@@ -1,11 +1,12 @@
 """Orientation's whole outside."""
 
-from services.chassis.app import Event, Work
+from services.chassis.app import Work
 from services.chassis.errors import forbidden
 from services.chassis.http import Answer, Request, http
 from services.chassis.provider import AppProvider, Provided
 from services.chassis.subscription import subscribe
 from services.chassis.web import Web
+from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.network import load
 from services.orientation import handlers
@@ -21,7 +22,7 @@ class OrientationService(Web):
     rules = Provided(lambda settings: Rules(load(settings.network)))
 
     @subscribe(VisitRecorded)
-    def on_visit_recorded(self, event: Event[VisitRecorded], work: Work) -> None:
+    def on_visit_recorded(self, event: CloudEvent[VisitRecorded], work: Work) -> None:
         """Propose whom the person should meet."""
         handlers.propose(event, work, self.rules)
 

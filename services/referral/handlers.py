@@ -10,10 +10,11 @@ import holidays
 from pydantic_core import to_json
 from sqlalchemy import Row, select, update
 
-from services.chassis.app import App, Event, Work
+from services.chassis.app import App, Work
 from services.chassis.errors import Rejected, not_found
 from services.chassis.tokens import Caller
 from services.contracts.codes import ReferralState
+from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed, Proposal
 from services.contracts.referral import (
     PartnerReferralSent,
@@ -48,7 +49,7 @@ def _due(day: date) -> datetime:
     return domain.due_after(datetime.combine(day, time(12), domain.PARIS), domain.RECEPTION_DAYS, is_holiday)
 
 
-def open_referrals(event: Event[OrientationProposed], work: Work) -> None:
+def open_referrals(event: CloudEvent[OrientationProposed], work: Work) -> None:
     """One referral for each proposal of an identified person: sent if agreed to, else waiting for the agreement."""
     case = event.data.case
     if case is None:
@@ -60,7 +61,7 @@ def open_referrals(event: Event[OrientationProposed], work: Work) -> None:
 
 
 def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Proposal, work: Work) -> None:
-    now, referral_id, recipient = work.clock.now(), work.ids.new(), proposal.recipients[0]
+    now, referral_id, recipient = work.now, work.ids.new(), proposal.recipients[0]
     state = domain.first_state(
         recipient.partner,
         recipient.category,
@@ -165,7 +166,7 @@ def _guard(state: ReferralState, wanted: ReferralState) -> None:
 
 
 def _move(referral: Row[Any], form: AnswerForm, caller: Caller, work: Work, fingerprint: bytes) -> None:
-    now, step = work.clock.now(), referral.step + 1
+    now, step = work.now, referral.step + 1
     reason = form.reason or form.outcome
     day = form.appointment.at.date() if form.appointment else None
     work.commit_in_order(at_once=True)

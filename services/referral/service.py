@@ -2,12 +2,13 @@
 
 from uuid import UUID
 
-from services.chassis.app import Event, Work
+from services.chassis.app import Work
 from services.chassis.http import Answer, Request, http
 from services.chassis.provider import AppProvider
 from services.chassis.settings import Settings
 from services.chassis.subscription import subscribe
 from services.chassis.web import Web
+from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed
 from services.network import load
 from services.referral import handlers, queries
@@ -33,7 +34,7 @@ class ReferralService(Web):
     app = AppProvider(partners=partner_queues, readings=queries.readings, vault=True)
 
     @subscribe(OrientationProposed)
-    def on_orientation_proposed(self, event: Event[OrientationProposed], work: Work) -> None:
+    def on_orientation_proposed(self, event: CloudEvent[OrientationProposed], work: Work) -> None:
         """Open a referral for each proposal."""
         handlers.open_referrals(event, work)
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from services.chassis.app import Event, Work
+from services.chassis.app import Work
 from services.contracts.codes import ReferralState, visit_class
+from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.contracts.referral import (
@@ -19,7 +20,7 @@ from services.reporting.domain import paris_day
 ReferralMoved = ReferralReceived | ReferralAccepted | ReferralDeclined | ReferralCompleted
 
 
-def count_visit(event: Event[VisitRecorded], work: Work) -> None:
+def count_visit(event: CloudEvent[VisitRecorded], work: Work) -> None:
     """Count a visit and its needs; the site of an identified person's visit knows the case from now on."""
     visit = event.data
     work.insert(
@@ -38,7 +39,7 @@ def count_visit(event: Event[VisitRecorded], work: Work) -> None:
         quarter=visit.quarter,
         age_band=visit.age_band,
         sex=visit.sex,
-        publics=visit.publics,
+        publics=list(visit.publics),
         case=visit.case,
     )
     for position, need in enumerate(visit.needs):
@@ -54,7 +55,7 @@ def count_visit(event: Event[VisitRecorded], work: Work) -> None:
         )
 
 
-def count_proposals(event: Event[OrientationProposed], work: Work) -> None:
+def count_proposals(event: CloudEvent[OrientationProposed], work: Work) -> None:
     """Count what was proposed, by the first recipient of each proposal."""
     orientation = event.data
     day = paris_day(orientation.occurred_at)
@@ -79,7 +80,7 @@ def count_proposals(event: Event[OrientationProposed], work: Work) -> None:
         )
 
 
-def count_referral(event: Event[ReferralSent], work: Work) -> None:
+def count_referral(event: CloudEvent[ReferralSent], work: Work) -> None:
     """A referral left: the one event that says what it is about and for whom."""
     sent = event.data
     work.insert(
@@ -102,7 +103,7 @@ def count_referral(event: Event[ReferralSent], work: Work) -> None:
     )
 
 
-def move_referral(event: Event[Any], work: Work) -> None:
+def move_referral(event: CloudEvent[Any], work: Work) -> None:
     """A referral changed state. `event.data` is a `ReferralMoved`; it may be here before its `ReferralSent`."""
     moved: ReferralMoved = event.data
     work.insert(

@@ -2,11 +2,12 @@
 
 from uuid import UUID
 
-from services.chassis.app import Event, Work
+from services.chassis.app import Work
 from services.chassis.http import Answer, Request, http
 from services.chassis.provider import AppProvider, Provided
 from services.chassis.subscription import subscribe
 from services.chassis.web import Web
+from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.contracts.referral import (
@@ -30,37 +31,37 @@ class ReportingService(Web):
     network = Provided(lambda settings: load(settings.network))
 
     @subscribe(VisitRecorded)
-    def on_visit_recorded(self, event: Event[VisitRecorded], work: Work) -> None:
+    def on_visit_recorded(self, event: CloudEvent[VisitRecorded], work: Work) -> None:
         """Count it."""
         handlers.count_visit(event, work)
 
     @subscribe(OrientationProposed)
-    def on_orientation_proposed(self, event: Event[OrientationProposed], work: Work) -> None:
+    def on_orientation_proposed(self, event: CloudEvent[OrientationProposed], work: Work) -> None:
         """Count it."""
         handlers.count_proposals(event, work)
 
     @subscribe(ReferralSent)
-    def on_referral_sent(self, event: Event[ReferralSent], work: Work) -> None:
+    def on_referral_sent(self, event: CloudEvent[ReferralSent], work: Work) -> None:
         """Count it."""
         handlers.count_referral(event, work)
 
     @subscribe(ReferralReceived)
-    def on_referral_received(self, event: Event[ReferralReceived], work: Work) -> None:
+    def on_referral_received(self, event: CloudEvent[ReferralReceived], work: Work) -> None:
         """Follow it."""
         handlers.move_referral(event, work)
 
     @subscribe(ReferralAccepted)
-    def on_referral_accepted(self, event: Event[ReferralAccepted], work: Work) -> None:
+    def on_referral_accepted(self, event: CloudEvent[ReferralAccepted], work: Work) -> None:
         """Follow it."""
         handlers.move_referral(event, work)
 
     @subscribe(ReferralDeclined)
-    def on_referral_declined(self, event: Event[ReferralDeclined], work: Work) -> None:
+    def on_referral_declined(self, event: CloudEvent[ReferralDeclined], work: Work) -> None:
         """Follow it."""
         handlers.move_referral(event, work)
 
     @subscribe(ReferralCompleted)
-    def on_referral_completed(self, event: Event[ReferralCompleted], work: Work) -> None:
+    def on_referral_completed(self, event: CloudEvent[ReferralCompleted], work: Work) -> None:
         """Follow it."""
         handlers.move_referral(event, work)
 

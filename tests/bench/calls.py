@@ -57,9 +57,13 @@ class Client:
 
 @dataclass
 class Bodies:
-    """Requests of a house's site, each a visit of another person."""
+    """Requests of a house's site, each a visit of another person; all with the token that a site has for its day."""
 
     house: House
+
+    def __post_init__(self) -> None:
+        """Sign the token."""
+        self._bearer = self.house.bearer("site", SITE)
 
     def single(self) -> tuple[str, bytes]:
         """A visit's id, and the request that posts it."""
@@ -81,7 +85,7 @@ class Bodies:
             "Host": "127.0.0.1",
             "Content-Type": content_type,
             "Content-Length": str(len(content)),
-            **self.house.bearer("site", SITE),
+            **self._bearer,
         }
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + content

@@ -3,12 +3,13 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, exc, text
 
-from services.chassis.database import Database, copy_all
+from services.chassis.database import FEW, Database, insert_all
 from services.chassis.errors import Unavailable
 from services.chassis.postgres import SUPERUSER, EmbeddedPostgres
 from services.chassis.tables import metadata, outbox
@@ -65,6 +66,16 @@ def test_a_connection_ended_by_an_administrator_is_away_once(
     with pytest.raises(Unavailable), database.begin() as connection:
         superuser("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'relais-test'")
         connection.execute(text("SELECT 1"))
+    database.ping()
+
+
+def test_a_connection_that_ended_while_it_was_idle_is_nobodys_trouble(
+    database: Database, superuser: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A firewall may end it, or a server that was restarted: it is asked before it is used again."""
+    monkeypatch.setattr("services.chassis.database._IDLE_SECONDS", 0.0)
+    database.ping()
+    superuser("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'relais-test'")
     database.ping()
 
 
@@ -178,18 +189,18 @@ def test_a_lock_that_is_held_for_too_long_is_an_absence(database: Database) -> N
 def test_a_server_that_dies_during_a_copy_is_away(server: EmbeddedPostgres) -> None:
     """Many events at once are written by COPY, which SQLAlchemy knows nothing of."""
     database = Database(server.url("intake", "intake"), "test")
-    rows = [(None, "t", "k", "x" * 1000, "2026-11-20T08:30:00Z")] * 1000
+    row = {"type": "t", "routing_key": "k", "body": "x" * 1000, "created_at": datetime(2026, 11, 20, tzinfo=UTC)}
     with database.begin() as connection:
         metadata.create_all(connection)
-        copy_all(connection, outbox, ("recipient", "type", "routing_key", "body", "created_at"), rows)
+        insert_all(connection, {outbox: [row] * 1000})
     with pytest.raises(Unavailable), database.begin() as connection:
         server.stop("immediate")
-        copy_all(connection, outbox, ("recipient", "type", "routing_key", "body", "created_at"), rows)
+        insert_all(connection, {outbox: [row] * 1000})
     server.start()
     with database.begin() as connection:
         assert connection.scalar(text("SELECT count(*) FROM outbox")) == 1000
-        with pytest.raises(exc.DBAPIError):
-            copy_all(connection, outbox, ("recipient", "type", "routing_key", "body", "created_at"), [(None,) * 5])
+        with pytest.raises(exc.IntegrityError):
+            insert_all(connection, {outbox: [{**row, "body": None}] * (FEW + 1)})
     database.close()
 
 

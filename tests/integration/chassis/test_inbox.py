@@ -9,11 +9,10 @@ import pytest
 from sqlalchemy import select, text
 
 from services.chassis import inbox
-from services.chassis.app import Event
 from services.chassis.database import Database
-from services.chassis.inbox import Failure, Received
+from services.chassis.inbox import Failure
 from services.chassis.tables import failures
-from services.contracts.envelope import CONTENT_TYPE, EventData
+from services.contracts.envelope import CONTENT_TYPE, CloudEvent, EventData
 from tests.support.house import eventually
 
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
@@ -28,15 +27,15 @@ class Happened(EventData):
     SERVICE: ClassVar[str] = "intake"
 
 
-def received(id_: str, source: str = "/relais/intake") -> Received[Happened]:
+def received(id_: str, source: str = "/relais/intake") -> CloudEvent[Happened]:
     """An event as read from a message."""
-    return Received(Event(Happened(), id_, source, NOW), b"{}")
+    return CloudEvent(id=id_, source=source, type=Happened.TYPE, time=NOW, data=Happened())
 
 
-def admitted(database: Database, *events: Received[Happened]) -> list[str]:
+def admitted(database: Database, *events: CloudEvent[Happened]) -> list[str]:
     """Admit in one transaction; the ids of those that are new."""
     with database.begin() as connection:
-        return [one.event.id for one in inbox.admit(connection, events)]
+        return [one.id for one in inbox.admit(connection, events)]
 
 
 def failure(id_: str | None = "1", due_at: datetime | None = LATER, queue: str = QUEUE) -> Failure:

@@ -1,4 +1,4 @@
-"""Rows written with one JSON parameter: what goes in comes out, whatever its type."""
+"""Rows written in one statement or by COPY: what goes in comes out, whatever its type."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import (
     ARRAY,
-    JSON,
     BigInteger,
     Boolean,
     Column,
     Date,
     DateTime,
+    ForeignKey,
     Identity,
     Integer,
     LargeBinary,
@@ -24,11 +24,12 @@ from sqlalchemy import (
     Text,
     Uuid,
     exc,
+    func,
     insert,
     select,
 )
 
-from services.chassis.database import Database, insert_all
+from services.chassis.database import FEW, Database, insert_all
 from services.contracts.codes import Need
 
 metadata = MetaData()
@@ -46,15 +47,9 @@ rows = Table(
     Column("at", DateTime(timezone=True)),
     Column("sealed", LargeBinary),
     Column("words", ARRAY(Text)),
-    Column("codes", JSON(none_as_null=True)),
 )
 # PostgreSQL has no NUL, and UTF-8 no half of a surrogate pair.
 texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
-documents = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=5,
-)
 any_row = st.fixed_dictionaries(
     {
         "case": st.none() | st.uuids(),
@@ -63,10 +58,10 @@ any_row = st.fixed_dictionaries(
         "large": st.none() | st.integers(-(2**63), 2**63 - 1),
         "yes": st.none() | st.booleans(),
         "day": st.none() | st.dates(),
-        "at": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2999, 1, 1), timezones=st.timezones()),  # noqa: DTZ001
+        # Long ago zones differed by seconds, which a visit's time cannot.
+        "at": st.none() | st.datetimes(datetime(2000, 1, 1), datetime(2999, 1, 1), timezones=st.timezones()),  # noqa: DTZ001
         "sealed": st.none() | st.binary(),
         "words": st.none() | st.lists(texts),
-        "codes": st.none() | st.dictionaries(texts, documents, max_size=3),
     }
 )
 
@@ -88,19 +83,20 @@ def read(database: Database) -> list[dict[str, Any]]:
     return found
 
 
-@given(st.lists(any_row, min_size=1, max_size=5))
+@pytest.mark.parametrize("times", [1, FEW + 1], ids=["few", "many"])
+@given(wanted=st.lists(any_row, min_size=1, max_size=5))
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_come_out_as_the_driver_itself_would_have_written_them(
-    database: Database, table: Table, wanted: list[dict[str, Any]]
+    database: Database, table: Table, times: int, wanted: list[dict[str, Any]]
 ) -> None:
     """In their order, with every character, instant and byte."""
     with database.begin() as connection:
-        insert_all(connection, {table: wanted})
+        insert_all(connection, {table: wanted * times})
     ours = read(database)
     with database.begin() as connection:
         for row in wanted:
             connection.execute(insert(table), [row])
-    assert ours == read(database)
+    assert ours == read(database) * times
 
 
 def test_a_thousand_rows_keep_their_order(database: Database, table: Table) -> None:
@@ -119,21 +115,36 @@ def test_columns_that_are_not_named_get_their_default(database: Database, table:
     assert len(set(numbers)) == 2
 
 
-@pytest.mark.parametrize("text", ["nul \0 in it", "half a pair \ud800"], ids=["nul", "surrogate"])
-def test_a_text_that_no_database_can_hold_is_told_as_wrong(database: Database, table: Table, text: str) -> None:
+@pytest.mark.parametrize("times", [1, FEW + 1], ids=["few", "many"])
+@pytest.mark.parametrize("text", ["nul \0 in ¤", "half a pair of ¤ \ud800"], ids=["nul", "surrogate"])
+def test_a_text_that_no_database_can_hold_is_told_as_wrong(
+    database: Database, table: Table, text: str, times: int
+) -> None:
     """Not as a database that is away: it would be waited for without end."""
-    with pytest.raises((exc.DBAPIError, ValueError)), database.begin() as connection:
-        insert_all(connection, {table: [{"text": text}]})
+    with pytest.raises((exc.DBAPIError, ValueError)) as caught, database.begin() as connection:
+        insert_all(connection, {table: [{"text": text}] * times})
+    assert "¤" not in str(caught.value)
     assert read(database) == []
 
 
-def test_a_value_of_no_known_type_is_a_bug_and_not_quoted(database: Database, table: Table) -> None:
+@pytest.mark.parametrize("times", [1, FEW + 1], ids=["few", "many"])
+def test_a_value_of_no_known_type_is_a_bug_and_not_quoted(database: Database, table: Table, times: int) -> None:
     """Nothing is written in its place."""
-    with (
-        pytest.raises(ValueError, match=r"^Unable to serialize unknown type: <class 'object'>$"),
-        database.begin() as connection,
-    ):
-        insert_all(connection, {table: [{"text": object()}]})
+    with pytest.raises((exc.DBAPIError, ValueError), match=r"object"), database.begin() as connection:
+        insert_all(connection, {table: [{"text": object()}] * times})
+    assert read(database) == []
+
+
+def test_many_rows_are_written_before_those_that_refer_to_them(database: Database) -> None:
+    """In whatever order a handler inserted them."""
+    houses = Table("houses", MetaData(), Column("id", Integer, primary_key=True))
+    doors = Table("doors", houses.metadata, Column("house", Integer, ForeignKey("houses.id")))
+    houses.metadata.create_all(database.engine)
+    numbers = range(FEW + 1)
+    with database.begin() as connection:
+        insert_all(connection, {doors: [{"house": n} for n in numbers], houses: [{"id": n} for n in numbers]})
+        assert connection.scalar(select(func.count()).select_from(doors)) == len(numbers)
+    houses.metadata.drop_all(database.engine)
 
 
 def test_instants_keep_their_microseconds_and_become_utc(database: Database, table: Table) -> None:

@@ -68,6 +68,10 @@ class Same(Ids):
         """Always the same."""
         return ID
 
+    def new_text(self) -> str:
+        """The same, written."""
+        return str(ID)
+
 
 @pytest.fixture
 def tables(database: Database) -> Iterator[None]:

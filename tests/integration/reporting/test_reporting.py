@@ -11,14 +11,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from services.chassis.app import App, Event, Work
+from services.chassis.app import App, Work
 from services.chassis.database import Database
 from services.chassis.errors import Rejected
 from services.chassis.migrate import migrate
 from services.chassis.settings import Settings
 from services.chassis.vault import Vault
 from services.contracts.codes import AgeBand, Category, Channel, Mode, Need, Outcome, Public, ReferralState
-from services.contracts.envelope import EventData
+from services.contracts.envelope import CloudEvent, EventData
 from services.contracts.intake import NeedFacts, VisitRecorded
 from services.contracts.orientation import OrientationProposed, Proposal, Recipient
 from services.contracts.referral import ReferralAccepted, ReferralDeclined, ReferralReceived, ReferralSent
@@ -29,7 +29,7 @@ from services.reporting.queries import Scope
 
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 YEAR = Scope(date(2026, 1, 1), date(2026, 12, 31))
-Handle = Callable[[Event[Any], Work], None]
+Handle = Callable[[CloudEvent[Any], Work], None]
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ def app(databases: Callable[[], dict[str, str]]) -> Iterator[App]:
     database.close()
 
 
-def event(data: EventData, at: datetime = NOON) -> Event[Any]:
+def event(data: EventData, at: datetime = NOON) -> CloudEvent[Any]:
     """Wrap data as it would arrive."""
-    return Event(data=data, id=str(uuid4()), source=f"/relais/{data.SERVICE}", time=at)
+    return CloudEvent(data=data, id=str(uuid4()), type=data.TYPE, source=f"/relais/{data.SERVICE}", time=at)
 
 
-def handle(app: App, *pairs: tuple[Handle, Event[Any]]) -> None:
+def handle(app: App, *pairs: tuple[Handle, CloudEvent[Any]]) -> None:
     """Handle events in one transaction."""
     with app.work() as work:
         for handler, one in pairs:
@@ -203,7 +203,7 @@ def test_each_proposal_is_counted_in_one_place(app: App) -> None:
     assert found.unmet_by_need == {"droits-handicap": 1}
 
 
-def referral(case: UUID, referral_id: UUID, *, site: str = "hem") -> list[tuple[Handle, Event[Any]]]:
+def referral(case: UUID, referral_id: UUID, *, site: str = "hem") -> list[tuple[Handle, CloudEvent[Any]]]:
     """Return the life of a referral up to its acceptance, in order."""
     sent = ReferralSent(
         referral_id=referral_id,

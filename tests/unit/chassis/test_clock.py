@@ -2,7 +2,7 @@
 
 import re
 import time
-from uuid import RFC_4122
+from uuid import RFC_4122, UUID
 
 from services.chassis.clock import Ids
 
@@ -13,6 +13,13 @@ def test_an_identifier_is_a_uuid_of_version_7_of_this_millisecond() -> None:
     found = Ids().new()
     assert (found.version, found.variant) == (7, RFC_4122)
     assert before <= found.int >> 80 <= time.time_ns() // 1_000_000
+
+
+def test_an_identifier_is_written_as_any_uuid_is() -> None:
+    """With its leading zeros, too."""
+    written = Ids().new_text()
+    assert str(UUID(written)) == written
+    assert UUID(written).version == 7
 
 
 def test_identifiers_of_different_milliseconds_are_in_order() -> None:

@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator
 
+import pytest
 from prometheus_client.metrics_core import Metric
 
 from services.chassis.metrics import Metrics, gauge
@@ -48,3 +49,15 @@ def test_what_cannot_be_read_is_left_out() -> None:
     metrics.read(away)
     assert value(metrics) == ""
     assert b"relais_event_lag_seconds" in metrics.text()
+
+
+def test_the_lag_of_many_events_is_told_at_once() -> None:
+    """Buckets add up, as Prometheus wants them; a bound belongs to its own bucket."""
+    metrics = Metrics("intake")
+    metrics.lag.observe([0.004, 0.025, 0.03, 9999.0])
+    told = dict(line.rsplit(" ", 1) for line in metrics.text().decode().splitlines() if "event_lag_seconds" in line)
+    name = "relais_event_lag_seconds"
+    bounds = ("0.005", "0.01", "0.025", "0.05", "3600.0", "+Inf")
+    assert [float(told[f'{name}_bucket{{le="{bound}"}}']) for bound in bounds] == [1, 1, 2, 3, 3, 4]
+    assert told[f"{name}_count"] == "4.0"
+    assert float(told[f"{name}_sum"]) == pytest.approx(9999.059)

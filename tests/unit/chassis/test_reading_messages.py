@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.inbox import Unreadable, parts, read
+from services.chassis.inbox import Received, Unreadable, parts, read
 from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE, EventData
 from services.contracts.topology import PUBLISHED
 
@@ -47,9 +47,9 @@ def reason(body: bytes | object, content_type: str = CONTENT_TYPE) -> str:
 def test_a_single_event_is_read_beside_the_very_bytes_it_came_in() -> None:
     """So that a replay sees what arrived, byte by byte, and unknown attributes and fields are ignored."""
     body = json.dumps(envelope(later="unknown", data={"word": "dit", "later": 1}), indent=3).encode()
-    (received,) = read(body, CONTENT_TYPE, Happened)
-    assert received.document == body
-    event = received.event
+    received = read(body, CONTENT_TYPE, Happened)
+    assert received.document(0) == body
+    (event,) = received.events
     assert (event.data.word, event.id, event.source) == ("dit", "1", "/relais/intake")
     assert event.time.isoformat() == "2026-11-20T08:30:00+00:00"
     assert event.traceparent == "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
@@ -59,16 +59,28 @@ def test_a_batch_is_read_in_order_each_event_beside_its_own_document() -> None:
     """Each can be parked and replayed by itself, whatever characters it holds."""
     batch = [envelope(id=str(number), data={"word": f"é\ud800{number}"[:1], "x": "\ud800"}) for number in range(100)]
     received = read(json.dumps(batch).encode(), BATCH_CONTENT_TYPE, Happened)
-    assert [one.event.id for one in received] == [str(number) for number in range(100)]
-    again = [read(one.document, CONTENT_TYPE, Happened)[0].event for one in received]
-    assert again == [one.event for one in received]
+    assert [event.id for event in received.events] == [str(number) for number in range(100)]
+    again = [read(received.document(place), CONTENT_TYPE, Happened).events[0] for place in range(100)]
+    assert again == received.events
+
+
+def test_events_of_several_messages_keep_their_documents() -> None:
+    """A transaction takes what has arrived: single events and batches, of one event or of none."""
+    single, pair, alone = envelope(id="1"), [envelope(id="2"), envelope(id="3")], [envelope(id="4")]
+    received = read(json.dumps(single).encode(), CONTENT_TYPE, Happened)
+    for batch in (pair, [], alone):
+        received.add(read(json.dumps(batch).encode(), BATCH_CONTENT_TYPE, Happened))
+    assert [event.id for event in received.events] == ["1", "2", "3", "4"]
+    assert [json.loads(received.document(place)) for place in range(4)] == [single, *pair, *alone]
+    with pytest.raises(IndexError):
+        received.document(4)
 
 
 def test_a_batch_of_none_and_of_one() -> None:
     """Both are batches."""
-    assert read(b"[]", BATCH_CONTENT_TYPE, Happened) == []
-    (one,) = read(json.dumps([envelope()]).encode(), BATCH_CONTENT_TYPE, Happened)
-    assert one.event.data.word == "said"
+    assert read(b"[]", BATCH_CONTENT_TYPE, Happened).events == []
+    (one,) = read(json.dumps([envelope()]).encode(), BATCH_CONTENT_TYPE, Happened).events
+    assert one.data.word == "said"
 
 
 NOT_JSON: dict[str, bytes] = {
@@ -110,9 +122,9 @@ NOT_OURS: dict[str, tuple[object, str]] = {
     "no-time": (envelope(time=...), "not a valid event: time (missing)"),
     "time-of-no-zone": (envelope(time="2026-11-20T08:30:00"), "not a valid event: time (timezone_aware)"),
     "no-data": (envelope(data=...), "not a valid event: data (missing)"),
-    "data-of-another-kind": (envelope(data="secret"), "not a valid event: data (dict_type)"),
-    "data-without-a-field": (envelope(data={"secret": 1}), "not a valid event: word (missing)"),
-    "data-of-a-wrong-type": (envelope(data={"word": ["secret"]}), "not a valid event: word (string_type)"),
+    "data-of-another-kind": (envelope(data="secret"), "not a valid event: data (model_type)"),
+    "data-without-a-field": (envelope(data={"secret": 1}), "not a valid event: data.word (missing)"),
+    "data-of-a-wrong-type": (envelope(data={"word": ["secret"]}), "not a valid event: data.word (string_type)"),
 }
 
 
@@ -149,13 +161,13 @@ def test_an_unreadable_event_of_a_batch_can_be_told_from_its_neighbours() -> Non
     """`read` refuses the whole; the parts are then read one by one."""
     batch = json.dumps([envelope(id="1"), envelope(id=...), envelope(id="3"), 7, envelope(id="5")]).encode()
     reason(batch, BATCH_CONTENT_TYPE)
-    good = []
+    good = Received[Happened]()
     for part in parts(batch, BATCH_CONTENT_TYPE):
         try:
-            good += read(part, CONTENT_TYPE, Happened)
+            good.add(read(part, CONTENT_TYPE, Happened))
         except Unreadable:
             continue
-    assert [one.event.id for one in good] == ["1", "3", "5"]
+    assert [event.id for event in good.events] == ["1", "3", "5"]
     assert parts(json.dumps(envelope()).encode(), CONTENT_TYPE) == []
     assert parts(json.dumps(envelope()).encode(), BATCH_CONTENT_TYPE) == []
 
@@ -167,6 +179,6 @@ def test_whatever_the_bytes_nothing_but_unreadable_is_raised(body: bytes) -> Non
     """Anything else would end the consumer, and the message would come again."""
     for content_type in (CONTENT_TYPE, BATCH_CONTENT_TYPE):
         try:
-            assert read(body, content_type, Happened) == []
+            assert read(body, content_type, Happened).events == []
         except Unreadable:
             continue
