@@ -251,6 +251,16 @@ def concerns_spie(needs: Iterable[Need], publics: Iterable[Public]) -> bool:
     return bool(SPIE_NEEDS & codes) or (bool(frozenset(publics)) and bool(EMPLOYMENT_NEEDS & codes))
 
 
+# Communes of Guadeloupe until 2007 (organic law no. 2007-223), and collectivities of their own since.
+_LEFT_GUADELOUPE = {"97123": "977", "97127": "978"}
+
+
 def department_of(commune: str) -> str:
-    """The département (INSEE code) of a commune's INSEE code: `80570` → `80`, `2A004` → `2A`, `97411` → `974`."""
-    return commune[:3] if commune.startswith(("97", "98")) else commune[:2]
+    """The département (INSEE code) of a commune's INSEE code: `80570` → `80`, `2A004` → `2A`, `97411` → `974`.
+
+    Right for every commune of today. A few parts of communes were in another département before they were merged:
+    `services.network.communes` knows today's commune.
+    """
+    if commune.startswith(("97", "98")):
+        return _LEFT_GUADELOUPE.get(commune, commune[:3])
+    return commune[:2]

@@ -18,6 +18,7 @@ from pydantic import (
 from services.contracts.codes import Need
 from services.contracts.free_text import FreeText, Story, without_nir
 from services.contracts.intake import Identifier, NeedFacts, VisitFacts
+from services.contracts.visits import Residence, Undiagnosed
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
@@ -66,12 +67,13 @@ class AgreementForm(BaseModel):
     form: Literal["oral", "written"] = "oral"
 
 
-class VisitForm(VisitFacts):
+class VisitForm(Undiagnosed, VisitFacts):
     """A visit as site software sends it."""
 
     model_config = _STRICT
 
     visit_id: UUID
+    commune: Residence | None = None
     needs: tuple[NeedForm, ...] = Field(min_length=1, max_length=10)
     person: PersonForm | None = None
     story: Story | None = None

@@ -18,10 +18,11 @@ from services.chassis.errors import FieldError, Rejected, forbidden
 from services.chassis.tokens import Caller
 from services.contracts.codes import Category, Mode, concerns_spie, department_of
 from services.contracts.intake import NeedFacts, VisitRecorded
+from services.contracts.visits import REPEATED, repeated_needs
 from services.intake import domain
 from services.intake.forms import AgreementForm, VisitAnswer, VisitForm
 from services.intake.tables import agreements, cases, visits
-from services.network import Network
+from services.network import Network, communes
 
 _ATTEMPTS = 3
 # Built once: putting a statement together costs as much as sending it.
@@ -143,7 +144,10 @@ class _Desk:
         return Recorded(answer, again=False)
 
     def _errors(self, form: VisitForm) -> list[FieldError]:
-        """What only the clock, the network and the database can tell."""
+        """What only the clock, the network and the database can tell, and what was not always refused.
+
+        It is asked of new visits only: one that was recorded before is answered as it was then.
+        """
         errors: list[FieldError] = []
         site, now = self._network.site(form.site), self._app.clock.now()
         if site is None:
@@ -153,8 +157,13 @@ class _Desk:
         timing = domain.timing_problem(form.occurred_at, now, live=form.mode is Mode.LIVE)
         if timing:
             errors.append({"pointer": "/occurred_at", "detail": timing})
+        if form.commune and (problem := communes.problem(form.commune)):
+            errors.append({"pointer": "/commune", "detail": problem})
+        if form.person and (problem := _age_problem(form)):
+            errors.append({"pointer": "/age_band", "detail": problem})
         if form.case and form.case not in self._cases:
             errors.append({"pointer": "/case", "detail": "Dossier inconnu."})
+        errors += [{"pointer": f"/needs/{place}", "detail": REPEATED} for place in repeated_needs(form.needs)]
         for place, need in enumerate(form.needs):
             errors += [
                 {"pointer": f"/needs/{place}/{field}", "detail": "Partenaire absent des fichiers de réseau."}
@@ -255,13 +264,15 @@ class _Desk:
         charter = self._network.charter_in_force(form.site, day)
         site = self._network.site(form.site)
         assert site is not None
-        coded = form.model_dump(exclude={"needs", "person", "story", "agreement", "case"})
+        coded = form.model_dump(exclude={"needs", "person", "story", "agreement", "case", "commune"})
+        commune = communes.today(form.commune) if form.commune else None
         return VisitRecorded(
             **coded,
             case=case,
             charter=charter.id if charter else None,
             spie=charter is not None and concerns_spie((need.code for need in form.needs), form.publics),
-            department=department_of(form.commune) if form.commune else site.department,
+            commune=commune,
+            department=department_of(commune) if commune else site.department,
             needs=tuple(NeedFacts(**need.model_dump(exclude={"note", "override_reason"})) for need in form.needs),
             agreed=form.agreement.recipients if form.agreement else (),
             sensitive=form.agreement.sensitive if form.agreement else False,
@@ -292,6 +303,11 @@ class _Desk:
         if not indexes:
             return {}
         return dict(map(tuple, self._work.execute(_MATCHES, {"wanted": indexes}).all()))
+
+
+def _age_problem(form: VisitForm) -> str | None:
+    assert form.person is not None
+    return domain.age_problem(form.age_band, form.person.birth_date, domain.paris_day(form.occurred_at))
 
 
 def _identity(app: App, form: VisitForm) -> bytes:

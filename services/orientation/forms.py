@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.contracts.codes import VisitClass
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.contracts.orientation import Proposal
+from services.contracts.visits import Ignored, Residence, Undiagnosed
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 _UNREAD: Any = Field(None, exclude=True, repr=False, description="Ignoré ; à ne pas envoyer ici.")
@@ -17,21 +18,22 @@ class SimulatedNeed(NeedFacts):
 
     model_config = _STRICT
 
-    note: Any = _UNREAD
-    override_reason: Any = _UNREAD
+    note: Ignored = _UNREAD
+    override_reason: Ignored = _UNREAD
 
 
-class SimulateForm(VisitFacts):
+class SimulateForm(Undiagnosed, VisitFacts):
     """The visit that would be posted. Its personal fields may be there, since it is the same document: never read."""
 
     model_config = _STRICT
 
+    commune: Residence | None = None
     needs: tuple[SimulatedNeed, ...] = Field(min_length=1, max_length=10)
-    visit_id: Any = _UNREAD
-    person: Any = _UNREAD
-    story: Any = _UNREAD
-    agreement: Any = _UNREAD
-    case: Any = _UNREAD
+    visit_id: Ignored = _UNREAD
+    person: Ignored = _UNREAD
+    story: Ignored = _UNREAD
+    agreement: Ignored = _UNREAD
+    case: Ignored = _UNREAD
 
 
 class Simulation(BaseModel):

@@ -4,11 +4,13 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from services.chassis.app import Work
-from services.chassis.errors import Rejected
+from services.chassis.errors import FieldError, Rejected
 from services.contracts.codes import Mode, Outcome, concerns_spie, visit_class
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
+from services.contracts.visits import REPEATED, repeated_needs
+from services.network import communes
 from services.orientation.forms import SimulateForm, Simulation
 from services.orientation.rules import Rules
 
@@ -41,10 +43,11 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
 
 
 def simulate(form: SimulateForm, rules: Rules) -> Simulation:
-    """What the rules would propose; stores nothing. Raises Rejected (422) for an unknown site."""
-    if rules.network.site(form.site) is None:
-        detail = "Site absent des fichiers de réseau."
-        raise Rejected("invalid", detail, errors=[{"pointer": "/site", "detail": detail}])
+    """What the rules would propose; stores nothing. Raises Rejected (422): unknown site or commune, need told twice."""
+    if errors := _errors(form, rules):
+        raise Rejected("invalid", errors[0]["detail"], errors=errors)
+    if form.commune:
+        form = form.model_copy(update={"commune": communes.today(form.commune)})
     day = _day(form.occurred_at)
     needs = [need.code for need in form.needs]
     charter = rules.network.charter_in_force(form.site, day)
@@ -54,6 +57,16 @@ def simulate(form: SimulateForm, rules: Rules) -> Simulation:
         rules_version=rules.book.version,
         proposals=rules.propose(rules.visit(form, form.needs, day)),
     )
+
+
+def _errors(form: SimulateForm, rules: Rules) -> list[FieldError]:
+    errors: list[FieldError] = []
+    if rules.network.site(form.site) is None:
+        errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
+    if form.commune and (problem := communes.problem(form.commune)):
+        errors.append({"pointer": "/commune", "detail": problem})
+    errors += [{"pointer": f"/needs/{place}", "detail": REPEATED} for place in repeated_needs(form.needs)]
+    return errors
 
 
 def _day(instant: datetime) -> date:

@@ -56,9 +56,9 @@ def test_an_anonymous_visit_opens_no_case(house: House) -> None:
 def test_the_agent_decides_whether_two_people_are_one(house: House) -> None:
     """A person spelt otherwise opens a new case and is said to match; naming the case joins it, same reference."""
     person = {"family_name": "Ben-Çelik", "given_name": "Ève", "birth_date": "1990-02-03"}
-    first = house.post_visit(visit(person=person)).json()
+    first = house.post_visit(visit(person=person, age_band="30-54")).json()
     spelt = person | {"family_name": "BEN CELIK", "given_name": "eve"}
-    second = house.post_visit(visit(person=spelt)).json()
+    second = house.post_visit(visit(person=spelt, age_band="30-54")).json()
     assert second["case"] != first["case"]
     assert second["possible_matches"] == first["possible_matches"] + 1
     third = house.post_visit(visit(case=first["case"], person=None)).json()
@@ -95,7 +95,8 @@ def test_what_was_settled_at_the_desk_is_counted_and_goes_nowhere(house: House) 
     day = {"from": paris_day(at).isoformat(), "to": paris_day(at).isoformat()}
     before = house.activity("hem", **day)
     outcomes = ["resolved", "to-continue", "declined-by-person"]
-    needs = [need("chercher-un-emploi", outcome=outcome) for outcome in outcomes]
+    codes = ["chercher-un-emploi", "logement", "numerique"]
+    needs = [need(code, outcome=outcome) for code, outcome in zip(codes, outcomes, strict=True)]
     body = visit(site="hem", commune="59299", occurred_at=at.isoformat(), needs=needs)
     assert house.post_visit(body).status_code == 201
     eventually(lambda: house.activity("hem", **day)["visits"] == before["visits"] + 1)

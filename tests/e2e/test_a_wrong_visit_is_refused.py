@@ -1,16 +1,30 @@
-"""`POST /v1/visits` when the visit is wrong: what is refused, where the answer points, and what it never repeats."""
+"""A visit that is wrong: what is refused, where the answer points, and what it never repeats.
+
+And what looks wrong and is not: the code of a commune's part, or of one that was merged.
+"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
+import psycopg
 import pytest
 
+from services.chassis.vault import open_vault
 from services.contracts.codes import Need
+from services.intake.forms import VisitForm
+from tests.support.broker import listener
 from tests.support.house import VISIT, House, need, visit
 
 NIR = "2 07 03 80 570 123 45"
 CANARY = "kanarienvogel"
 PERSON = VISIT["person"]
+
+
+def simulate(house: House, body: dict[str, Any]) -> httpx.Response:
+    """Ask what the rules propose for a visit, before it is posted."""
+    url, headers = f"{house.url('orientation')}/v1/orientations/simulate", house.bearer("site", body["site"])
+    return house.client.post(url, json=body, headers=headers)
 
 
 def ago(**distance: float) -> str:
@@ -25,8 +39,15 @@ def ago(**distance: float) -> str:
         pytest.param("/needs/1/code", "Valeurs acceptées", {"needs": [need("logement"), need("x")]}, id="second need"),
         pytest.param("/needs", "Au moins 1", {"needs": []}, id="no need"),
         pytest.param("/needs", "Au plus 10", {"needs": [need("logement")] * 11}, id="eleven needs"),
-        pytest.param("/score", "inconnu", {"score": 3}, id="a score of the person"),
-        pytest.param("/needs/0/diagnosis", "inconnu", {"needs": [need("logement", diagnosis="x")]}, id="a diagnosis"),
+        pytest.param(
+            "/needs/1", "déjà", {"needs": [need("logement"), need("logement", outcome="resolved")]}, id="twice"
+        ),
+        pytest.param("/surnom", "inconnu", {"surnom": "x"}, id="unknown field"),
+        pytest.param("/score", "charte (art. 1)", {"score": 3}, id="a score of the person"),
+        pytest.param("/needs/0/diagnosis", "charte", {"needs": [need("logement", diagnosis="x")]}, id="a diagnosis"),
+        pytest.param(
+            "/person/motivation", "charte", {"person": PERSON | {"motivation": 2}}, id="a person's motivation"
+        ),
         pytest.param("/person/nir", "inconnu", {"person": PERSON | {"nir": "x"}}, id="a field for the NIR"),
         pytest.param("/needs/0/note", "sécurité sociale", {"needs": [need("logement", note=NIR)]}, id="NIR in a note"),
         pytest.param("/story", "sécurité sociale", {"story": f"Son numéro : {NIR}."}, id="NIR in the story"),
@@ -41,7 +62,10 @@ def ago(**distance: float) -> str:
         ),
         pytest.param("/site", "réseau", {"site": "fs-nulle-part"}, id="a site of no network file"),
         pytest.param("/quarter", "Quartier", {"quarter": "Chez Zoé"}, id="a quarter of no network file"),
-        pytest.param("/commune", "Forme", {"commune": "Moreuil"}, id="a commune by its name"),
+        pytest.param("/commune", "80570 (Moreuil)", {"commune": "Moreuil"}, id="a commune by its name"),
+        pytest.param("/commune", "code postal", {"commune": "59510"}, id="a commune by its postcode"),
+        pytest.param("/commune", "Aucune commune", {"commune": "2A999"}, id="no such commune"),
+        pytest.param("/age_band", "date de naissance", {"age_band": "65+", "person": PERSON}, id="age and birth date"),
         pytest.param("/case", "inconnu", {"case": "0193508e-7a5c-7cc1-9a59-3f6d0c7a2b11"}, id="unknown case"),
         pytest.param(
             "/needs/0/recipient", "réseau", {"needs": [need("logement", recipient="x")]}, id="no such partner"
@@ -142,3 +166,86 @@ def test_an_error_never_repeats_what_was_sent(house: House, changes: dict[str, A
     assert CANARY not in answer.text
     assert CANARY not in str(answer.headers)
     assert CANARY not in house.log("intake")
+
+
+def test_the_birth_date_that_denies_an_age_band_is_not_repeated(house: House) -> None:
+    """Neither in the answer nor in intake's log; an age that nobody told contradicts nothing."""
+    born = PERSON["birth_date"]
+    answer = house.post_visit(visit(age_band="65+", person=PERSON))
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["/age_band"]
+    assert born not in answer.text
+    assert born not in house.log("intake")
+    assert house.post_visit(visit(age_band="unknown")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("pointer", "words", "changes"),
+    [
+        pytest.param("/commune", "code postal", {"commune": "59510"}, id="a postcode"),
+        pytest.param("/commune", "cinq caractères", {"commune": "Roye"}, id="a name"),
+        pytest.param("/needs/1", "déjà", {"needs": [need("logement"), need("logement")]}, id="a need told twice"),
+        pytest.param("/needs/0/rang", "charte", {"needs": [need("logement", rang=1)]}, id="a rank"),
+        pytest.param("/person/autonomie", "charte", {"person": {"autonomie": CANARY}}, id="in what is not read"),
+    ],
+)
+def test_what_intake_would_refuse_is_refused_when_simulated(
+    house: House, pointer: str, words: str, changes: dict[str, Any]
+) -> None:
+    """Site software learns it while the person is still there."""
+    answer = simulate(house, visit(**changes))
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["pointer"] == pointer
+    assert words in error["detail"]
+    assert CANARY not in answer.text + house.log("orientation")
+
+
+@pytest.mark.parametrize(
+    ("sent", "commune", "department"),
+    [
+        pytest.param("80685", "80685", "80", id="Roye, Somme"),
+        pytest.param("70455", "70455", "70", id="Roye, Haute-Saône"),
+        pytest.param("2A004", "2A004", "2A", id="Ajaccio"),
+        pytest.param("97411", "97411", "974", id="Saint-Denis de La Réunion"),
+        pytest.param("97123", "97701", "977", id="Saint-Barthélemy, by its code of before 2007"),
+        pytest.param("75056", "75056", "75", id="Paris"),
+        pytest.param("75120", "75056", "75", id="an arrondissement of Paris"),
+        pytest.param("69381", "69123", "69", id="an arrondissement of Lyon"),
+        pytest.param("13201", "13055", "13", id="an arrondissement of Marseille"),
+        pytest.param("59355", "59350", "59", id="Lomme, associated with Lille"),
+        pytest.param("49144", "44180", "44", id="merged into a commune of another département"),
+    ],
+)
+def test_the_commune_of_today_is_what_travels(house: House, sent: str, commune: str, department: str) -> None:
+    """In the event, with its département, which the proposals are simulated for, too; sent again, it is known."""
+    body = visit(commune=sent, needs=[need("logement")])
+    (proposal,) = simulate(house, body).json()["proposals"]
+    assert {recipient["department"] for recipient in proposal["recipients"]} == {department}
+    with listener(house, "intake.events") as visits:
+        first, again = house.post_visit(body), house.post_visit(body)
+        recorded = visits.wait_for(lambda event: event["data"]["visit_id"] == body["visit_id"])["data"]
+    assert (recorded["commune"], recorded["department"]) == (commune, department)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+
+
+def test_a_line_with_an_unknown_commune_spoils_no_other(house: House) -> None:
+    """A batch is checked line by line as single visits are."""
+    results = house.post_lines("fs-moreuil", [visit(), visit(commune="99131"), visit(commune="75101")])
+    assert [result["status"] for result in results] == [201, 422, 201]
+    assert results[1]["errors"][0]["pointer"] == "/commune"
+
+
+def test_what_was_recorded_before_it_was_refused_is_still_known(house: House) -> None:
+    """A visit recorded before communes, ages and repeated needs were checked: sent again it is answered 200."""
+    body = visit()
+    first = house.post_visit(body)
+    older = body | {"commune": "80999", "age_band": "65+", "needs": [need("logement"), need("logement")]}
+    content = VisitForm.model_validate(older).model_dump_json(exclude_defaults=True)
+    with psycopg.connect(house.databases["intake"].replace("postgresql+psycopg://", "postgresql://")) as connection:
+        connection.execute(
+            "UPDATE visits SET fingerprint = %s WHERE visit_id = %s",
+            (open_vault(None, house.folder).index("visit", content), body["visit_id"]),
+        )
+    again = house.post_visit(older)
+    assert (again.status_code, again.json()) == (200, first.json())

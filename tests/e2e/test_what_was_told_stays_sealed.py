@@ -1,6 +1,7 @@
 """Identity and story are in one place, encrypted: raw reads of every table, log and metric look for them in clear."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ PARTNER = "mission-locale-santerre"
 PERSON = {
     "family_name": "Kanarienvogel",
     "given_name": "Zephirine",
-    "birth_date": "1987-06-05",
+    "birth_date": f"{datetime.now(UTC).year - 19}-06-05",
     "phone": "01 99 00 87 65",
     "email": "zephirine@kanarien.example",
 }

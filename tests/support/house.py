@@ -23,6 +23,8 @@ from tests.support.rabbit import free_ports
 
 READY_SECONDS = 40.0
 STOP_SECONDS = 20.0
+# Nobody in tests grows out of their age band: whole years at the beginning of the visit's year, one more at its end.
+_AGES = {"<16": 12, "16-17": 16, "18-20": 18, "21-25": 23, "26-29": 27, "30-54": 40, "55-64": 60, "65+": 70}
 # The visit of the contract; tests change what they are about.
 VISIT: dict[str, Any] = {
     "site": "fs-moreuil",
@@ -51,7 +53,7 @@ VISIT: dict[str, Any] = {
     "person": {
         "family_name": "L’Hermitte-Da Silva",
         "given_name": "Zoé",
-        "birth_date": "2007-03-14",
+        "birth_date": f"{datetime.now(UTC).year - 19}-03-14",
         "phone": "01 99 00 12 34",
         "email": None,
     },
@@ -66,11 +68,13 @@ VISIT: dict[str, Any] = {
 
 
 def visit(**changes: Any) -> dict[str, Any]:  # noqa: ANN401 - a field's value is of any type
-    """A fresh visit of an hour ago; `changes` replace its fields."""
-    body = deepcopy(VISIT)
+    """A fresh visit of an hour ago; `changes` replace its fields, and the person is of the age that they say."""
     at = (datetime.now(UTC) - timedelta(hours=1)).isoformat(timespec="seconds")
-    body |= {"visit_id": str(uuid4()), "occurred_at": at}
-    return body | changes
+    body = deepcopy(VISIT) | {"visit_id": str(uuid4()), "occurred_at": at} | changes
+    year, age = body["occurred_at"][:4], _AGES.get(body["age_band"])
+    if "person" not in changes and year.isdigit() and age:
+        body["person"]["birth_date"] = f"{max(int(year) - age - 1, 1900)}-03-14"
+    return body
 
 
 def need(code: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - a field's value is of any type

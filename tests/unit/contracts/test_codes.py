@@ -19,6 +19,8 @@ from services.contracts.codes import Category, Need, Public, ReferralState, Visi
         ("97105", "971"),  # Basse-Terre
         ("97502", "975"),  # Saint-Pierre
         ("98818", "988"),  # Nouméa
+        ("97123", "977"),  # Saint-Barthélemy, by its code of when it was in Guadeloupe
+        ("97127", "978"),  # Saint-Martin, likewise
     ],
 )
 def test_the_departement_of_a_commune(commune: str, department: str) -> None:
