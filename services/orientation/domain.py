@@ -90,7 +90,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the table; each field means what it means in the network file (see `services.network.Line`)."""
+    """One line of the table; each field means what it means in the network file (see `services.network.Line`).
+
+    Whether its conditions hold is read from a `_Index`.
+    """
 
     id: str
     needs: frozenset[Need]
@@ -104,17 +107,6 @@ class Line:
     resident: bool = False
     msa: str | None = None
     urgent: bool = False
-
-    def holds(self, need: ExpressedNeed, visit: Visit) -> bool:
-        """Whether all conditions hold. No line may name the unknown age band, so an unknown age meets no ages."""
-        return (
-            need.code in self.needs
-            and (not self.publics or not self.publics.isdisjoint(visit.publics) or need.code in self.or_needs)
-            and (not self.ages or visit.age_band in self.ages)
-            and (self.obstacles is None or self.obstacles == need.obstacles)
-            and (not self.charter or visit.charter_department is not None)
-            and (not self.resident or visit.charter_department == visit.department)
-        )
 
     def steps(self, visit: Visit) -> tuple[tuple[Step, ...], ...]:
         """Give the kinds to try, one tuple for each referral."""
@@ -146,6 +138,59 @@ class Partner:
         return self.in_basket(visit.day) and not self.covers.isdisjoint((visit.residence, visit.department, EVERYWHERE))
 
 
+def _those(flags: Iterable[bool]) -> int:
+    """Write a set of lines as a number: its bit n is the flag of the table's line n."""
+    return sum(flag << number for number, flag in enumerate(flags))
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """For each fact that a line may ask about, the lines that a visit with this fact does not contradict.
+
+    Sets of lines are numbers (see `_those`): one `&` settles thousands of lines, so that a long table costs a visit
+    hardly more than a short one.
+    """
+
+    needs: Mapping[Need, int]
+    anyone: Mapping[Need, int]  # who asks for no public, or takes this need for one
+    publics: Mapping[Public, int]
+    ages: Mapping[AgeBand, int]
+    obstacles: Mapping[frozenset[Obstacle] | None, int]  # None: any that no line names
+    charters: Mapping[bool | None, int]  # None: no charter in force; else whether the person lives in its département
+
+    @classmethod
+    def of(cls, lines: Sequence[Line]) -> "_Index":
+        """Read the conditions. No line may name the unknown age band, so an unknown age meets no ages."""
+        named = {None, *(line.obstacles for line in lines)}
+        return cls(
+            needs={need: _those(need in line.needs for line in lines) for need in Need},
+            anyone={need: _those(not line.publics or need in line.or_needs for line in lines) for need in Need},
+            publics={public: _those(public in line.publics for line in lines) for public in Public},
+            ages={age: _those(not line.ages or age in line.ages for line in lines) for age in AgeBand},
+            obstacles={some: _those(line.obstacles in (None, some) for line in lines) for some in named},
+            charters={
+                None: _those(not (line.charter or line.resident) for line in lines),
+                False: _those(not line.resident for line in lines),
+                True: _those(True for _ in lines),
+            },
+        )
+
+    def first(self, need: ExpressedNeed, visit: Visit) -> int | None:
+        """Find the number of the first line whose conditions all hold."""
+        theirs = self.anyone[need.code]
+        for public in visit.publics:
+            theirs |= self.publics[public]
+        charter = None if visit.charter_department is None else visit.charter_department == visit.department
+        holding = (
+            theirs
+            & self.needs[need.code]
+            & self.ages[visit.age_band]
+            & self.obstacles.get(need.obstacles, self.obstacles[None])
+            & self.charters[charter]
+        )
+        return (holding & -holding).bit_length() - 1 if holding else None  # the lowest bit that is set
+
+
 @dataclass(frozen=True, slots=True)
 class Rulebook:
     """A version of the table with the partners it may name, indexed once so that a visit costs microseconds."""
@@ -153,24 +198,24 @@ class Rulebook:
     version: str
     lines: tuple[Line, ...]
     partners: tuple[Partner, ...]
-    _lines: Mapping[Need, Sequence[Line]] = field(init=False, repr=False, compare=False)
+    _index: _Index = field(init=False, repr=False, compare=False)
     _partners: Mapping[str, Partner] = field(init=False, repr=False, compare=False)
     _places: Mapping[tuple[str, str], Sequence[Partner]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Build the indexes."""
-        lines = {need: tuple(line for line in self.lines if need in line.needs) for need in Need}
         places: defaultdict[tuple[str, str], list[Partner]] = defaultdict(list)
         for partner in self.partners:
             for place in partner.covers:
                 places[partner.kind, place].append(partner)
-        object.__setattr__(self, "_lines", lines)
+        object.__setattr__(self, "_index", _Index.of(self.lines))
         object.__setattr__(self, "_partners", {partner.id: partner for partner in self.partners})
         object.__setattr__(self, "_places", dict(places))
 
     def line(self, need: ExpressedNeed, visit: Visit) -> Line | None:
         """Find the first line whose conditions all hold."""
-        return next((line for line in self._lines[need.code] if line.holds(need, visit)), None)
+        number = self._index.first(need, visit)
+        return None if number is None else self.lines[number]
 
     def find(self, kind: str, visit: Visit) -> Partner | None:
         """Find the partner of that kind for the person: the narrowest territory wins, then the order of the file."""

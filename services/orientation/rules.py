@@ -5,11 +5,10 @@ from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
 
-from services.contracts.codes import Need, department_of
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.contracts.orientation import ContactSheet, Proposal, Recipient
 from services.network import ContactSheet as Sheet
-from services.network import Network
+from services.network import Network, communes
 from services.orientation import domain
 from services.orientation.domain import EVERYWHERE
 
@@ -58,16 +57,24 @@ def _recipient(found: domain.Recipient) -> Recipient:
     return Recipient(partner=found.partner, category=found.category, department=found.department)
 
 
+def _details(sheet: Sheet) -> ContactSheet:
+    verified = sheet.last_verified.isoformat() if sheet.last_verified else None
+    return ContactSheet(**sheet.model_dump(exclude={"needs", "covers", "last_verified"}), last_verified=verified)
+
+
 class Rules:
     """The network as orientation uses it: the rulebook, charters, and contact sheets by partner."""
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.book = rulebook_of(network)
-        self._sheets: defaultdict[str, list[Sheet]] = defaultdict(list)
+        # By partner and need, then place; without a need it is for any. A national partner may have one for each place.
+        self._sheets: defaultdict[tuple[str, str | None], dict[str, ContactSheet]] = defaultdict(dict)
         for sheet in network.contact_sheets:
-            self._sheets[sheet.partner].append(sheet)
-        self._sheet_for = lru_cache(maxsize=4096)(self._find_sheet)
+            details = _details(sheet)
+            for need in sheet.needs or {None}:
+                for place in {EVERYWHERE} if isinstance(sheet.covers, str) else sheet.covers:
+                    self._sheets[sheet.partner, need].setdefault(place, details)
 
     def visit(self, facts: VisitFacts, needs: Iterable[NeedFacts], day: date) -> domain.Visit:
         """The facts as the rules read them; the site must be in the network."""
@@ -75,7 +82,7 @@ class Rules:
         charter = self.network.charter_in_force(facts.site, day)
         return domain.Visit(
             day=day,
-            site_commune=site.commune if site else "",
+            site_commune=communes.today(site.commune) if site else "",
             needs=tuple(
                 domain.ExpressedNeed(need.code, need.outcome, frozenset(need.obstacles), need.recipient)
                 for need in needs
@@ -106,24 +113,12 @@ class Rules:
         )
 
     def _sheet(self, found: domain.Proposal, visit: domain.Visit) -> ContactSheet | None:
-        first = found.recipients[0] if found.recipients else None
-        return self._sheet_for(first.partner, found.need, visit.residence) if first else None
-
-    def _find_sheet(self, partner: str, need: Need, residence: str) -> ContactSheet | None:
-        """The narrowest sheet for the person: this need before any, the commune before the département."""
-        places = (residence, department_of(residence), EVERYWHERE)
-
-        def narrowness(sheet: Sheet) -> tuple[bool, int]:
-            covers = (EVERYWHERE,) if isinstance(sheet.covers, str) else sheet.covers
-            return not sheet.needs, next((rank for rank, place in enumerate(places) if place in covers), len(places))
-
-        fitting = [
-            sheet
-            for sheet in self._sheets.get(partner, ())
-            if (not sheet.needs or need in sheet.needs) and narrowness(sheet)[1] < len(places)
-        ]
-        if not fitting:
+        """The first recipient's narrowest one: this need before any, then the commune before the département."""
+        if not found.recipients:
             return None
-        best = min(fitting, key=narrowness)
-        verified = best.last_verified.isoformat() if best.last_verified else None
-        return ContactSheet(**best.model_dump(exclude={"needs", "covers", "last_verified"}), last_verified=verified)
+        for need in (found.need, None):
+            sheets = self._sheets.get((found.recipients[0].partner, need), {})
+            sheet = sheets.get(visit.residence) or sheets.get(visit.department) or sheets.get(EVERYWHERE)
+            if sheet:
+                return sheet
+        return None

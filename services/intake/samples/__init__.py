@@ -28,6 +28,7 @@ from services.contracts.codes import (
     Sex,
 )
 from services.intake.samples import words
+from services.intake.samples.every_line import EVERY_LINE, Situation
 
 T = TypeVar("T")
 HISTORY_VISITS, LIVE_VISITS = 240, 160
@@ -79,19 +80,12 @@ _VISITS = {
     Mode.LIVE: ((_HEM, 60), (_MOREUIL, 55), (_ROYE, 45)),
 }
 
-# Chance alone might leave a kind of recipient out of the demonstration: one agreed live visit for each.
-_ONE_OF_EACH = (
-    ("hem", Need.CHERCHER_UN_EMPLOI, (Public.PROTECTION_INTERNATIONALE,), Category.STATE),
-    ("fs-moreuil", Need.FREINS_MULTIPLES, (), Category.DEPARTMENT),
-    ("fs-roye", Need.DEMANDER_UNE_AIDE, (), Category.OPERATOR),
-    ("fs-roye", Need.ENDETTEMENT, (), Category.LOCAL),
-)
-
 
 def sample_visits(today: date) -> list[dict[str, Any]]:
     """Bodies for `POST /v1/visits`, oldest first: 240 of the last year's history, 160 live ones of the last six days.
 
-    `today` is the Paris day on which they are sent; everything lies before it. The same day gives the same visits.
+    Among the live ones each line of the routing table has a visit of its own. `today` is the Paris day on which they
+    are sent; everything lies before it. The same day gives the same visits.
     """
     random = Random(f"relais {today.isoformat()}")  # noqa: S311 - made-up visits, no secret
     days = {
@@ -108,11 +102,10 @@ def sample_visits(today: date) -> list[dict[str, Any]]:
         _visit(random, uuid5(_NAMESPACE, f"{today.isoformat()}/{index}"), sites[site], mode, at)
         for index, (at, _number, mode, site) in enumerate(planned)
     ]
-    newest = list(reversed(visits))
-    for site_id, need, publics, category in _ONE_OF_EACH:
-        visit = next(visit for visit in newest if visit["site"] == site_id)
-        newest.remove(visit)
-        visit |= _agreed(random, visit, need, publics, category)
+    free = {site: [each for each in visits if (each["site"], each["mode"]) == (site, Mode.LIVE)] for site in sites}
+    for situation in EVERY_LINE:
+        visit = free[situation.site].pop(random.randrange(len(free[situation.site])))
+        visit |= _situated(random, visit, sites[situation.site], situation)
     return visits
 
 
@@ -213,8 +206,8 @@ def _need(random: Random, code: Need) -> dict[str, Any]:
     }
 
 
-def _story(need: Need, sex: Sex) -> str:
-    return f"{'Madame' if sex is Sex.F else 'Monsieur'} {words.STORIES.get(need, words.ANY_STORY)}."
+def _story(need: Need, sex: Sex, own: str | None = None) -> str:
+    return f"{'Madame' if sex is Sex.F else 'Monsieur'} {own or words.STORIES.get(need, words.ANY_STORY)}."
 
 
 def _person(random: Random, sex: Sex, age_band: AgeBand, day: date) -> dict[str, Any]:
@@ -247,32 +240,31 @@ def _agreement(
         or not SENSITIVE_PUBLICS.isdisjoint(publics)
         or any(not SENSITIVE_OBSTACLES.isdisjoint(need["obstacles"]) for need in needs)
     )
-    return {
-        "recipients": recipients,
-        "sensitive": sensitive and _chance(random, 85),
-        "given_at": at.isoformat(),
-        "form": "oral",
-    }
+    return _given(at, recipients, sensitive=sensitive and _chance(random, 85))
 
 
-def _agreed(
-    random: Random, visit: Mapping[str, Any], need: Need, publics: Sequence[Public], category: Category
-) -> dict[str, Any]:
-    """What makes of a visit one with this only need, of a named person who agreed to have it sent."""
-    day = datetime.fromisoformat(visit["occurred_at"]).date()
-    told: dict[str, Any] = {"code": need.value, "outcome": Outcome.TO_REFER.value, "obstacles": []}
+def _given(at: datetime, recipients: list[str], *, sensitive: bool) -> dict[str, Any]:
+    return {"recipients": recipients, "sensitive": sensitive, "given_at": at.isoformat(), "form": "oral"}
+
+
+def _situated(random: Random, visit: Mapping[str, Any], site: _Site, situation: Situation) -> dict[str, Any]:
+    """What makes of a visit the one of this situation."""
+    at, sex = datetime.fromisoformat(visit["occurred_at"]), situation.sex or Sex(visit["sex"])
+    obstacles = [obstacle.value for obstacle in situation.obstacles]
+    needs = [{"code": situation.need.value, "outcome": Outcome.TO_REFER.value, "obstacles": obstacles}]
+    agreement = _agreement(random, site, at, needs, situation.publics) if situation.named else None
+    if situation.agreed is not None:
+        agreement = _given(at, list(situation.agreed), sensitive=False) if situation.agreed else None
     return {
-        "needs": [told],
-        "publics": [public.value for public in publics],
+        "age_band": situation.age_band.value,
+        "sex": sex.value,
+        "publics": [public.value for public in situation.publics],
+        "france_travail_registered": situation.registered,
         "regime": "general",
-        "person": visit["person"] or _person(random, Sex(visit["sex"]), AgeBand(visit["age_band"]), day),
-        "story": _story(need, Sex(visit["sex"])),
-        "agreement": {
-            "recipients": [category.value],
-            "sensitive": False,
-            "given_at": visit["occurred_at"],
-            "form": "oral",
-        },
+        "needs": needs,
+        "person": _person(random, sex, situation.age_band, at.date()) if situation.named else None,
+        "story": _story(situation.need, sex, situation.story) if situation.named else None,
+        "agreement": agreement,
     }
 
 

@@ -3,16 +3,22 @@
 import re
 from collections import Counter
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.contracts.codes import AgeBand, Mode, Need, Outcome, VisitClass, visit_class
+from services.contracts.codes import AgeBand, Category, Mode, Need, Outcome, VisitClass, visit_class
+from services.contracts.visits import repeated_needs
+from services.intake import domain
 from services.intake.forms import VisitForm
 from services.intake.samples import LIVE_DAYS, sample_visits
+from services.network import communes, load
+from services.orientation.rules import Rules
 
 PARIS = ZoneInfo("Europe/Paris")
+NETWORKS = Path(__file__).parents[3] / "deploy" / "networks"
 TODAY = date(2026, 11, 22)
 # A Monday after a weekend, days after holidays, a leap day, both changes of the clock.
 DAYS = [TODAY, date(2026, 3, 30), date(2027, 1, 2), date(2024, 2, 29), date(2026, 5, 9), date(2026, 10, 26)]
@@ -103,15 +109,16 @@ def test_needs_to_refer_show_every_way_an_agreement_can_go(today: date) -> None:
     assert not [v for v in live if not v["person"] and (v["agreement"] or v["story"])]
 
 
-def test_a_person_is_as_old_as_the_visit_says(visits: list[dict[str, Any]]) -> None:
-    """The birth date lies in the declared age band on the day of the visit."""
-    for visit in visits:
-        if visit["person"]:
-            born, day = date.fromisoformat(visit["person"]["birth_date"]), visit["occurred_at"][:10]
-            age = int(day[:4]) - born.year - (day[5:] < born.isoformat()[5:])
-            low, _, high = visit["age_band"].rstrip("+").partition("-")
-            assert int(low) <= age <= int(high or 120)
-            assert visit["age_band"] != AgeBand.UNKNOWN
+@pytest.mark.parametrize("today", DAYS)
+def test_no_visit_contradicts_itself(today: date) -> None:
+    """The birth date lies in the age band, the commune is in the geographic code, and no need is told twice."""
+    for form in map(VisitForm.model_validate, sample_visits(today)):
+        if form.person:
+            day = domain.paris_day(form.occurred_at)
+            assert domain.age_problem(form.age_band, form.person.birth_date, day) is None
+            assert form.age_band is not AgeBand.UNKNOWN
+        assert form.commune is None or communes.problem(form.commune) is None
+        assert repeated_needs(form.needs) == []
 
 
 @pytest.mark.parametrize("today", DAYS)
@@ -122,6 +129,22 @@ def test_nothing_looks_like_a_real_number(today: date) -> None:
             assert not NUMBER_LIKE_SOCIAL_SECURITY.search(text)
         if visit["person"] and visit["person"]["phone"]:
             assert re.fullmatch(r"01 99 00 \d\d \d\d", visit["person"]["phone"])
+
+
+@pytest.mark.parametrize("today", DAYS)
+def test_every_line_of_the_routing_table_is_shown(today: date) -> None:
+    """Each proposes for some live visit; and of each kind of recipient, some is proposed to who agreed to that kind."""
+    rules = Rules(load(NETWORKS))
+    lines, agreed = set(), set()
+    for visit in sample_visits(today):
+        form = VisitForm.model_validate(visit)
+        if form.mode is Mode.LIVE:
+            for proposal in rules.propose(rules.visit(form, form.needs, domain.paris_day(form.occurred_at))):
+                first = {recipient.category for recipient in proposal.recipients[:1]}
+                lines.add(proposal.rule)
+                agreed |= first.intersection(form.agreement.recipients if form.agreement else ())
+    assert lines == {line.id for line in rules.network.lines}
+    assert agreed == {Category.STATE, Category.DEPARTMENT, Category.OPERATOR, Category.LOCAL}
 
 
 def test_names_are_as_varied_as_names_are(visits: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The routing table, line by line, on the networks that come with the software."""
+"""What is done with the line that applies; which one does is in test_routing_table."""
 
 from dataclasses import fields, replace
 from datetime import date
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from services.contracts.codes import AgeBand, Category, Need, Obstacle, Outcome, Public, Regime
+from services.contracts.codes import AgeBand, Category, Need, Obstacle, Outcome, Public
 from services.contracts.orientation import Proposal as WireProposal
 from services.network import load
 from services.orientation.domain import ExpressedNeed, Line, Partner, Proposal, Recipient, Rulebook, Step, Visit, orient
@@ -43,99 +43,6 @@ def routes(proposals: tuple[Proposal, ...]) -> str:
     return " + ".join(" > ".join(recipient.partner for recipient in each.recipients) for each in proposals)
 
 
-# The line that applies, the visit, and who is met: ">" is a fallback, "+" another referral.
-LINES: list[tuple[str, Visit, str]] = [
-    ("02-sortant-ase", visit(WORK, publics="sortant-ase", age="18-20"), "ase-80 + mission-locale-santerre"),
-    ("14-emploi", visit(WORK, publics="sortant-ase", age="21-25"), "france-travail"),
-    ("03-rsa", visit(WORK, publics="rsa neet", age="18-20"), "departement-80"),
-    ("04-jeune", visit(WORK, age="21-25", publics="neet"), "mission-locale-santerre > france-travail"),
-    ("04-jeune", visit(YOUNG, age="16-17"), "mission-locale-santerre > france-travail"),
-    ("04-jeune", visit(WORK, at=HEM, age="18-20", publics="neet"), "mission-locale-hem > france-travail"),
-    ("14-emploi", visit(YOUNG, age="26-29"), "france-travail"),
-    ("14-emploi", visit(YOUNG, age="unknown", publics="neet"), "france-travail"),
-    ("05-handicap-et-emploi", visit(WORK, publics="rqth"), "cap-emploi-80 > france-travail"),
-    (
-        "05-handicap-et-emploi",
-        visit("handicap-et-emploi", age="26-29"),
-        "cap-emploi-80 > mission-locale-santerre > france-travail",
-    ),
-    ("05-handicap-et-emploi", visit("handicap-et-emploi", age="unknown"), "cap-emploi-80 > france-travail"),
-    (
-        "06-protection-internationale",
-        visit(WORK, publics="protection-internationale"),
-        "operateur-integration-80 > ddets",
-    ),
-    ("06-protection-internationale", visit(WORK, at=HEM, publics="protection-internationale"), "ddets"),
-    ("07-longue-duree", visit(WORK, at=HEM, publics="demandeur-emploi-longue-duree ass"), "plie-hem > france-travail"),
-    ("07-longue-duree", visit(WORK, publics="demandeur-emploi-tres-longue-duree"), "france-travail"),
-    ("08-ass", visit(WORK, publics="ass"), "france-travail"),
-    ("09-freins-spie", visit("freins-multiples", "mobilite"), "departement-80-spie"),
-    ("03-rsa", visit("freins-multiples", publics="rsa"), "departement-80"),
-    ("13-freins-autres", visit("freins-multiples", at=HEM), "departement-59"),
-    ("13-freins-autres", visit("freins-multiples", "mobilite", "sante", at=HEM), "departement-59"),
-    ("13-freins-autres", visit("freins-multiples", commune="59350"), "departement-59"),
-    ("10-freins-mobilite", visit("freins-multiples", "mobilite", at=HEM), "departement-59"),
-    (
-        "10-freins-mobilite",
-        visit("freins-multiples", "mobilite", at=HEM, france_travail_registered=True),
-        "france-travail > departement-59",
-    ),
-    ("11-freins-garde-enfant", visit("freins-multiples", "garde-enfant", at=HEM), "cnaf"),
-    ("11-freins-garde-enfant", visit("freins-multiples", "garde-enfant", at=HEM, regime=Regime.MSA), "msa"),
-    ("12-freins-sante", visit("freins-multiples", "sante", at=HEM), "cpam"),
-    ("12-freins-sante", visit("freins-multiples", "sante", at=HEM, regime=Regime.MSA), "msa"),
-    ("14-emploi", visit(WORK), "france-travail"),
-    ("14-emploi", visit("accompagnement-emploi-formation", age="unknown"), "france-travail"),
-    ("15-droits-handicap", visit("droits-handicap"), "mdph-80"),
-    ("15-droits-handicap", visit("droits-handicap", at=HEM), "mdph"),
-    ("16-logement", visit("logement"), "departement-80"),
-    ("16-logement", visit("logement", commune="62041"), "departement"),
-    ("17-renovation-logement", visit("renovation-logement"), "france-renov > departement-80"),
-    ("17-renovation-logement", visit("renovation-logement", day=date(2023, 12, 31)), "departement-80"),
-    ("18-endettement", visit("endettement"), "point-conseil-budget-santerre > departement-80"),
-    ("18-endettement", visit("endettement", at=HEM), "departement-59"),
-    ("19-cheque-energie", visit("cheque-energie"), "cheque-energie"),
-    ("21-aide-aux-victimes", visit("aide-aux-victimes", at=HEM), "siavic > point-acces-droit-hem"),
-    ("21-aide-aux-victimes", visit("aide-aux-victimes"), "point-justice"),
-    ("22-acces-au-droit", visit("litige-ou-conflit"), "point-justice"),
-    ("22-acces-au-droit", visit("acces-aux-droits", at=HEM), "point-acces-droit-hem"),
-    ("23-titres", visit("permis-ou-carte-identite"), "france-titres"),
-    ("23-revenus", visit("declarer-revenus"), "dgfip"),
-    ("24-retraite", visit("preparer-retraite"), "carsat"),
-    ("24-retraite", visit("preparer-retraite", regime=Regime.MSA), "msa"),
-    ("25-demander-une-aide", visit("demander-une-aide", regime=Regime.GENERAL), "cnaf"),
-    ("26-attendre-un-enfant", visit("attendre-un-enfant"), "cpam + cnaf"),
-    ("26-attendre-un-enfant", visit("attendre-un-enfant", regime=Regime.MSA), "msa"),
-    ("27-rembourser-soins", visit("rembourser-soins", regime=Regime.MSA), "msa"),
-    ("28-courrier-et-banque", visit("courrier-et-banque"), "la-poste"),
-]
-
-
-@pytest.mark.parametrize(("rule", "seen", "expected"), LINES)
-def test_line_gives_its_recipients_in_order(rule: str, seen: Visit, expected: str) -> None:
-    """The first line whose conditions all hold gives the recipients; "and" gives several proposals."""
-    proposals = orient(seen, shipped())
-    assert {proposal.rule for proposal in proposals} == {rule}
-    assert routes(proposals) == expected
-    assert not any(proposal.desk_first or proposal.unmet for proposal in proposals)
-
-
-@pytest.mark.parametrize(
-    ("seen", "rule", "said"),
-    [
-        (visit("hebergement-urgence"), "01-hebergement-urgence", "115"),
-        (visit(WORK, age="<16"), "14-emploi-avant-16-ans", "scolaire"),
-        (visit("numerique"), "20-numerique", "atelier"),
-        (visit("autre"), "29-autre", "guichet"),
-    ],
-)
-def test_desk_first_line_tells_the_agent_what_to_do(seen: Visit, rule: str, said: str) -> None:
-    """Nothing is sent, the reason is the instruction, and it is no unmet demand."""
-    (proposal,) = orient(seen, shipped())
-    assert (proposal.rule, proposal.recipients, proposal.desk_first, proposal.unmet) == (rule, (), True, False)
-    assert said in proposal.reason
-
-
 def test_person_is_addressed_in_their_own_departement() -> None:
     """Seen in Roye but living in Lille: the Nord accompanies, and a national operator is told which département."""
     needs = (visit(WORK).needs[0], visit("rembourser-soins").needs[0])
@@ -143,12 +50,6 @@ def test_person_is_addressed_in_their_own_departement() -> None:
     nord, cpam = (proposal.recipients for proposal in orient(seen, shipped()))
     assert nord == (Recipient("departement-59", Category.DEPARTMENT, "59"),)
     assert cpam == (Recipient("cpam", Category.OPERATOR, "59"),)
-
-
-def test_charter_line_is_off_without_a_charter_in_force() -> None:
-    """The day before the signature, Moreuil follows the ordinary lines."""
-    before = visit("freins-multiples", at=MOREUIL | {"charter_department": None})
-    assert routes(orient(before, shipped())) == "departement-80"
 
 
 def test_only_needs_to_refer_are_proposed() -> None:
@@ -208,13 +109,6 @@ def test_choice_that_cannot_receive_the_person_stays_at_the_desk(seen: Visit) ->
     assert "Le partenaire choisi" in proposal.reason
 
 
-def test_demand_that_nobody_can_receive_is_unmet() -> None:
-    """Before 2024 no operator handles the chèque énergie: the desk helps, and the demand is counted."""
-    (proposal,) = orient(visit("cheque-energie", day=date(2023, 6, 1)), shipped())
-    assert (proposal.recipients, proposal.desk_first, proposal.unmet) == ((), True, True)
-    assert proposal.reason.endswith("à traiter au guichet.")
-
-
 def test_situation_without_a_line_is_unmet() -> None:
     """A local table with a gap sends nobody anywhere and says so."""
     (proposal,) = orient(visit("logement"), Rulebook("1", (), ()))
@@ -267,11 +161,6 @@ def test_narrowest_territory_wins_among_those_in_their_basket() -> None:
     assert found("80570") == found(None) == "moreuil"
     assert found("80570", date(2027, 1, 1)) == found("80685") == found("02691") == "somme"
     assert found("2A004") == found("97411") == "everywhere"
-
-
-def test_sex_is_no_fact_of_the_rules() -> None:
-    """Sex is counted elsewhere; the rules have nowhere to look it up."""
-    assert not {"sex", "sexe", "gender"} & {each.name for part in (Visit, ExpressedNeed, Line) for each in fields(part)}
 
 
 def test_proposal_has_the_fields_of_the_event() -> None:
