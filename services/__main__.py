@@ -22,6 +22,7 @@ from services.demonstration import demonstrate
 from services.intake import commands as intake
 from services.network import Network, NetworkError, load
 from services.network import commands as network
+from services.orientation import commands as orientation
 from services.reporting import commands as reporting
 
 app = typer.Typer(
@@ -33,6 +34,7 @@ app.add_typer(commands.app)
 app.add_typer(commands.dead_letters, name="dead-letters")
 app.add_typer(intake.app, name="visits")
 app.add_typer(network.app, name="network")
+app.add_typer(orientation.app, name="sites")
 app.add_typer(reporting.app, name="report")
 
 

@@ -130,7 +130,8 @@ def configuration_page() -> str:
 
 
 @contextmanager
-def _databases(names: list[str] | None, command: str = "dead-letters") -> Iterator[dict[str, Database]]:
+def open_databases(names: list[str] | None, command: str = "dead-letters") -> Iterator[dict[str, Database]]:
+    """The databases of these services, or of all; exit 2 when none is configured and none embedded."""
     loaded = settings()
     wanted = chosen(names)
     given = [service for service in SERVICES if loaded.database_url(service)]
@@ -156,7 +157,7 @@ def list_parked(
 ) -> None:
     """List parked events, oldest first, with their age since they first failed."""
     rows = []
-    with _databases(service) as databases:
+    with open_databases(service) as databases:
         for name, database in databases.items():
             with database.begin() as connection:
                 rows += [{"service": name, **row} for row in inbox.parked_facts(connection, queue, reason)]
@@ -191,7 +192,7 @@ def show(
     as_json: AsJson = False,  # noqa: FBT002
 ) -> None:
     """Print a parked message as it arrived. It may hold coded facts about a person: do not pass it on."""
-    with _databases([service]) as databases, databases[service].begin() as connection:
+    with open_databases([service]) as databases, databases[service].begin() as connection:
         rows = inbox.parked(connection, number)
     if not rows:
         raise fail(f"{service} has no parked event {number}")
@@ -226,7 +227,7 @@ def replay(
     reason: ReasonOption = None,
 ) -> None:
     """Have a running service try parked events again; what was handled meanwhile has no second effect."""
-    with _databases([service]) as databases, databases[service].begin() as connection:
+    with open_databases([service]) as databases, databases[service].begin() as connection:
         wanted = _numbers(connection, numbers, everything=everything, queue=queue, reason=reason)
         done = sum(inbox.replay(connection, chunk, Clock().now()) for chunk in _chunks(wanted))
     typer.echo(f"{done} of {len(wanted)} to be tried again")
@@ -243,7 +244,7 @@ def drop(
     reason: ReasonOption = None,
 ) -> None:
     """Forget parked events for good."""
-    with _databases([service]) as databases, databases[service].begin() as connection:
+    with open_databases([service]) as databases, databases[service].begin() as connection:
         wanted = _numbers(connection, numbers, everything=everything, queue=queue, reason=reason)
         done = sum(inbox.drop(connection, chunk) for chunk in _chunks(wanted))
     typer.echo(f"{done} of {len(wanted)} dropped")
@@ -278,7 +279,7 @@ def replay_ledger(
         typer.echo(f"Mind: what {consumer} has forgotten it handles, and publishes, anew.", err=True)
     began, err = Clock().now(), Console(stderr=True)
     progress = Progress(console=err, transient=True, disable=not err.is_terminal)
-    with _databases([publisher], "replay") as databases, progress as bar:
+    with open_databases([publisher], "replay") as databases, progress as bar:
         task = bar.add_task(f"{publisher} to {consumer}", total=None)
         try:
             sent = replaying.replay(
