@@ -143,9 +143,11 @@ def open_databases(names: list[str] | None, command: str = "dead-letters") -> It
         raise fail(f"no RELAIS_DATABASE_URL_… is set, and {loaded.state} holds no embedded PostgreSQL", 2)
     with runner.databases(loaded, wanted) as urls:
         opened = {service: Database(url, command) for service, url in urls.items()}
-        yield opened
-        for database in opened.values():
-            database.close()
+        try:
+            yield opened
+        finally:
+            for database in opened.values():
+                database.close()
 
 
 @dead_letters.command("list")
