@@ -1,11 +1,19 @@
 """`relais network …`: working on network files."""
 
+import json
+from dataclasses import asdict
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from services.network.loading import NetworkError, load_files
+from services.network import checking
+from services.network.loading import Flaw, NetworkError, Severity, files_of, join, read
+
+_PARIS = ZoneInfo("Europe/Paris")
+_FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 app = typer.Typer(help="Work on network files.", no_args_is_help=True)
 
@@ -18,13 +26,49 @@ def network() -> None:
 @app.command()
 def check(
     files: Annotated[list[Path], typer.Argument(help="Network files, or folders of them, read together.")],
+    *,
+    on: Annotated[
+        datetime | None, typer.Option("--on", formats=["%Y-%m-%d"], help="As of that day; today unless told.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="A list of {file, place, reason, severity} instead of lines.")
+    ] = False,
 ) -> None:
-    """Validate network files: exit 0, or exit 2 with lines `file: table.path.to.value: reason`."""
-    paths = [path for file in files for path in (sorted(file.glob("*.toml")) if file.is_dir() else [file])]
+    """Validate network files: exit 0, or exit 2 with lines `file: table.path.to.value: reason`.
+
+    Lines that say `avertissement` deserve a look; they go to standard output and change nothing without --strict.
+    """
     try:
-        found = load_files(paths)
+        sources = read([path for file in files for path in files_of(file)])
     except NetworkError as error:
-        for problem in error.problems:
-            typer.echo(problem, err=True)
+        _tell(error.flaws, error.flaws, as_json=as_json)
         raise typer.Exit(2) from None
-    typer.echo(f"{len(found.sites)} sites, {len(found.partners)} partners, {len(found.lines)} lines: nothing to mend")
+    flaws = checking.find(sources, _day(on))
+    wrong = [flaw for flaw in flaws if strict or flaw.severity is Severity.ERROR]
+    _tell(flaws, wrong, as_json=as_json)
+    if wrong:
+        raise typer.Exit(2)
+    if not as_json:
+        found = join(sources)
+        to_see = f", {len(flaws)} to look at" if flaws else ""
+        typer.echo(
+            f"{len(found.sites)} sites, {len(found.partners)} partners, {len(found.lines)} lines: "
+            f"nothing to mend{to_see}"
+        )
+
+
+def _day(on: datetime | None) -> date:
+    day = on.date() if on else datetime.now(_PARIS).date()
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
+        raise typer.BadParameter(f"a day between {_FIRST_YEAR} and {_LAST_YEAR} is expected", param_hint="--on")
+    return day
+
+
+def _tell(flaws: list[Flaw], wrong: list[Flaw], *, as_json: bool) -> None:
+    """Standard error has what makes the command fail, and nothing else."""
+    if as_json:
+        typer.echo(json.dumps([asdict(flaw) for flaw in flaws], ensure_ascii=False, indent=2))
+        return
+    for flaw in flaws:
+        typer.echo(flaw, err=flaw in wrong)

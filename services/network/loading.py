@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,44 @@ _REASONS = {
 }
 
 
-class NetworkError(Exception):
-    """The network files are wrong. Each problem is a line `file: table.path.to.value: reason`."""
+class Severity(StrEnum):
+    """An error routes people wrongly, or cannot be read at all; a warning deserves a look."""
 
-    def __init__(self, problems: list[str]) -> None:
-        """Keep the problems, in the order of the files."""
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    ERROR = "error"
+    WARNING = "warning"
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class Flaw:
+    """What is wrong, where: told as a line `file: table.path.to.value: reason`."""
+
+    file: str
+    place: str
+    reason: str
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        """The line."""
+        mark = "avertissement : " if self.severity is Severity.WARNING else ""
+        return f"{self.file}: {self.place}: {mark}{self.reason}"
+
+
+class NetworkError(Exception):
+    """The network files are wrong. Each problem is a line `file: table.path.to.value: reason`."""
+
+    def __init__(self, flaws: Sequence[Flaw]) -> None:
+        """Keep the flaws, in the order of the files."""
+        super().__init__("\n".join(map(str, flaws)))
+        self.flaws = list(flaws)
+
+    @property
+    def problems(self) -> list[str]:
+        """The flaws as lines."""
+        return list(map(str, self.flaws))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
     """A file that is right by itself."""
 
     name: str
@@ -61,27 +89,42 @@ def load(path: Path) -> Network:
     Raises NetworkError with every problem found: unreadable file, unknown key, bad code, duplicate id, or a
     reference to what no file declares.
     """
-    if not path.is_dir():
-        return load_files([path])
-    files = sorted(path.glob("*.toml"))
-    if not files:
-        raise NetworkError([f"{path.name}: document: aucun fichier .toml dans ce dossier"])
-    return load_files(files)
+    return load_files(files_of(path))
 
 
 def load_files(paths: Sequence[Path]) -> Network:
     """Read these TOML files as one network. Raises NetworkError as `load` does."""
-    sources: list[_Source] = []
-    problems: list[str] = []
+    return join(read(paths))
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, or what a folder holds, by name. Raises NetworkError where a folder holds none."""
+    if not path.is_dir():
+        return [path]
+    files = sorted(path.glob("*.toml"))
+    if not files:
+        raise NetworkError([Flaw(path.name, "document", "aucun fichier .toml dans ce dossier")])
+    return files
+
+
+def read(paths: Sequence[Path]) -> list[Source]:
+    """Read these TOML files, each still apart. Raises NetworkError as `load` does."""
+    sources: list[Source] = []
+    flaws: list[Flaw] = []
     for path in paths:
         try:
-            sources.append(_Source(path.name, _read(path)))
+            sources.append(Source(path.name, _read(path)))
         except NetworkError as error:
-            problems += error.problems
+            flaws += error.flaws
     # References are only judged once each file is right by itself: otherwise one mistake would be told many times.
-    problems = problems or [*_duplicates(sources), *_dangling(sources), *_line_problems(sources)]
-    if problems:
-        raise NetworkError(problems)
+    flaws = flaws or [*_duplicates(sources), *_dangling(sources), *_line_problems(sources)]
+    if flaws:
+        raise NetworkError(flaws)
+    return sources
+
+
+def join(sources: Sequence[Source]) -> Network:
+    """Make one network of the files."""
     files = [source.file for source in sources]
     return Network(
         rules_version=next((file.network.rules_version for file in files if file.lines), None),
@@ -97,15 +140,15 @@ def _read(path: Path) -> NetworkFile:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise NetworkError([f"{path.name}: document: fichier illisible ({error.strerror})"]) from error
+        raise NetworkError([Flaw(path.name, "document", f"fichier illisible ({error.strerror})")]) from error
     except ValueError as error:  # not TOML, or not UTF-8
-        raise NetworkError([f"{path.name}: document: TOML invalide ({error})"]) from error
+        raise NetworkError([Flaw(path.name, "document", f"TOML invalide ({error})")]) from error
     try:
         return NetworkFile.model_validate(document)
     except ValidationError as error:
         # pydantic also calls a list too short whose items were all refused, which was told already.
         errors = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
-        raise NetworkError([f"{path.name}: {_place(each, document)}: {_reason(each)}" for each in errors]) from error
+        raise NetworkError([Flaw(path.name, _place(each, document), _reason(each)) for each in errors]) from error
 
 
 def _place(error: ErrorDetails, document: Any) -> str:  # noqa: ANN401 - any TOML value
@@ -127,7 +170,7 @@ def _reason(error: ErrorDetails) -> str:
     return reason.replace("' or '", "' ou '")
 
 
-def _duplicates(sources: Sequence[_Source]) -> Iterator[str]:
+def _duplicates(sources: Sequence[Source]) -> Iterator[Flaw]:
     """Compare ids; sites, partners and charters share theirs, since tokens and broker accounts name an id alone."""
     seen: dict[tuple[str, str], str] = {}
     for source in sources:
@@ -138,12 +181,13 @@ def _duplicates(sources: Sequence[_Source]) -> Iterator[str]:
         ids += [("organisation", f"partners[{index}]", each.id) for index, each in enumerate(file.partners)]
         ids += [("line", f"lines[{index}]", each.id) for index, each in enumerate(file.lines)]
         for space, place, id_ in ids:
-            first = seen.setdefault((space, id_), f"{source.name}, {place}")
-            if first != f"{source.name}, {place}":
-                yield f"{source.name}: {place}.id: « {id_} » est déjà pris ({first})"
+            if (space, id_) in seen:
+                yield Flaw(source.name, f"{place}.id", f"« {id_} » est déjà pris ({seen[space, id_]})")
+            else:
+                seen[space, id_] = f"{source.name}, {place}"
 
 
-def _dangling(sources: Sequence[_Source]) -> Iterator[str]:
+def _dangling(sources: Sequence[Source]) -> Iterator[Flaw]:
     """Name the references to sites, partners and kinds that no file declares."""
     files = [source.file for source in sources]
     sites = {site.id for file in files for site in file.sites}
@@ -154,10 +198,10 @@ def _dangling(sources: Sequence[_Source]) -> Iterator[str]:
         for index, charter in enumerate(source.file.charters):
             for number, site in enumerate(charter.sites):
                 if site not in sites:
-                    yield f"{source.name}: charters[{index}].sites[{number}]: site inconnu « {site} »"
+                    yield Flaw(source.name, f"charters[{index}].sites[{number}]", f"site inconnu « {site} »")
         for index, sheet in enumerate(source.file.contact_sheets):
             if sheet.partner not in partners:
-                yield f"{source.name}: contact_sheets[{index}].partner: partenaire inconnu « {sheet.partner} »"
+                yield Flaw(source.name, f"contact_sheets[{index}].partner", f"partenaire inconnu « {sheet.partner} »")
         for index, line in enumerate(source.file.lines):
             named = [
                 (f"recipients[{group}][{number}]", step.kind)
@@ -167,14 +211,14 @@ def _dangling(sources: Sequence[_Source]) -> Iterator[str]:
             named += [("msa", line.msa)] if line.msa else []
             for place, kind in named:
                 if kind not in kinds:
-                    yield f"{source.name}: lines[{index}].{place}: aucun partenaire de type « {kind} »"
+                    yield Flaw(source.name, f"lines[{index}].{place}", f"aucun partenaire de type « {kind} »")
 
 
-def _line_problems(sources: Sequence[_Source]) -> Iterator[str]:
+def _line_problems(sources: Sequence[Source]) -> Iterator[Flaw]:
     """Keep the lines in one file: they are read from the top, and an order between files would be an accident."""
     with_lines = [source for source in sources if source.file.lines]
     for source in with_lines:
         if source.file.network.rules_version is None:
-            yield f"{source.name}: network.rules_version: champ obligatoire dans un fichier qui a des lignes"
+            yield Flaw(source.name, "network.rules_version", "champ obligatoire dans un fichier qui a des lignes")
     for source in with_lines[1:]:
-        yield f"{source.name}: lines: {with_lines[0].name} a déjà une table de lignes, il n'en faut qu'une"
+        yield Flaw(source.name, "lines", f"{with_lines[0].name} a déjà une table de lignes, il n'en faut qu'une")

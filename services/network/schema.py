@@ -130,6 +130,7 @@ class Partner(_Frozen):
     `basket_until` (both included) are when an operator belongs to the France services basket. `basis` is what lets
     data go there: a public mission with the right to object, or the person's agreement (RGPD, art. 6). A partner that
     `reveals_health` receives nobody but for a disability or an illness: being referred there tells it (art. 9).
+    `by_choice` says that no line names the kind, on purpose: only an agent's own choice leads there.
     """
 
     id: Identifier
@@ -142,6 +143,7 @@ class Partner(_Frozen):
     basket_from: date | None = None
     basket_until: date | None = None
     reveals_health: bool = False
+    by_choice: bool = False
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -152,6 +154,12 @@ class Partner(_Frozen):
             reason = "le panier se termine avant de commencer"
             raise ValueError(reason)
         return self
+
+    def in_basket(self, day: date) -> bool:
+        """Tell if it may be addressed on that day."""
+        return (self.basket_from is None or self.basket_from <= day) and (
+            self.basket_until is None or day <= self.basket_until
+        )
 
 
 class ContactSheet(_Frozen):
