@@ -42,12 +42,11 @@ def check(
     try:
         sources = read([path for file in files for path in files_of(file)])
     except NetworkError as error:
-        _tell(error.flaws, error.flaws, as_json=as_json)
+        _tell(error.flaws, strict=strict, as_json=as_json)
         raise typer.Exit(2) from None
     flaws = checking.find(sources, _day(on))
-    wrong = [flaw for flaw in flaws if strict or flaw.severity is Severity.ERROR]
-    _tell(flaws, wrong, as_json=as_json)
-    if wrong:
+    _tell(flaws, strict=strict, as_json=as_json)
+    if any(_counts(flaw, strict=strict) for flaw in flaws):
         raise typer.Exit(2)
     if not as_json:
         found = join(sources)
@@ -65,10 +64,14 @@ def _day(on: datetime | None) -> date:
     return day
 
 
-def _tell(flaws: list[Flaw], wrong: list[Flaw], *, as_json: bool) -> None:
+def _counts(flaw: Flaw, *, strict: bool) -> bool:
+    return strict or flaw.severity is Severity.ERROR
+
+
+def _tell(flaws: list[Flaw], *, strict: bool, as_json: bool) -> None:
     """Standard error has what makes the command fail, and nothing else."""
     if as_json:
         typer.echo(json.dumps([asdict(flaw) for flaw in flaws], ensure_ascii=False, indent=2))
         return
     for flaw in flaws:
-        typer.echo(flaw, err=flaw in wrong)
+        typer.echo(flaw, err=_counts(flaw, strict=strict))

@@ -110,9 +110,12 @@ def _sheets(sheets: _Placed[ContactSheet], network: Network, day: date) -> Itera
             if outside:
                 reason = f"« {partner.id} » ne couvre pas {', '.join(outside)}"
                 yield _look(file, f"{place}.covers", reason)
-        same = first.setdefault((sheet.partner, sheet.needs, sheet.covers), f"{file}, {place}")
-        if same != f"{file}, {place}":
-            yield _look(file, place, f"même partenaire, mêmes besoins, même territoire que {same}, qui seule servira")
+        key = sheet.partner, sheet.needs, sheet.covers
+        if key in first:
+            reason = f"même partenaire, mêmes besoins, même territoire que {first[key]}, qui seule servira"
+            yield _look(file, place, reason)
+        else:
+            first[key] = f"{file}, {place}"
 
 
 def _meets(place: str, covered: Collection[str]) -> bool:
@@ -170,6 +173,8 @@ def _same_names(named: Sequence[tuple[str, str, str]]) -> Iterator[Flaw]:
 
 
 def _later(day: date, months: int) -> date:
-    """The same day so many months later, or the last of that month."""
+    """The same day so many months later, or the last of that month; a renewal may be longer than there are years."""
     year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    if year > date.max.year:
+        return date.max
     return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 from services.contracts.codes import Need
 from services.network.checking.situations import EVERY, held, plainest
+from services.network.checking.words import a_few_of
 from services.network.loading import Flaw, Severity
 from services.network.schema import Line
-
-_NAMED = 3
 
 
 @dataclass(slots=True)
@@ -37,11 +36,13 @@ class _Claim:
     reached: int
 
     def crosses(self, later: "_Claim") -> bool:
-        """Whether only their order decides between the two: they meet, and neither is narrower."""
+        """Whether only their order decides between the two: they meet, and neither is narrower.
+
+        The later one cannot be, or it would never be reached.
+        """
         return bool(
             self.reached & later.held
             and self.held & ~later.held
-            and later.held & ~self.held
             and (self.line.steps, self.line.msa) != (later.line.steps, later.line.msa)
         )
 
@@ -126,8 +127,7 @@ def _before(number: int, lines: Sequence[Line], readings: Mapping[Need, Reading]
     names = [f"« {lines[taker].id} »" for taker in takers]
     if len(names) == 1:
         return f"{names[0]} s’applique toujours avant"
-    others = f" et {len(names) - _NAMED} autres" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{others} s’appliquent toujours avant"
+    return f"{a_few_of(names)} s’appliquent toujours avant"
 
 
 def _takers(here: int, reading: Reading) -> list[int]:

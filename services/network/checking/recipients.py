@@ -8,10 +8,10 @@ from itertools import chain, product
 
 from services.contracts.codes import AgeBand, department_of
 from services.network.checking.situations import AGES, Standing, aged, standing
+from services.network.checking.words import a_few_of
 from services.network.loading import Flaw, Severity
 from services.network.schema import EVERYWHERE, Charter, Line, Network, Step
 
-_NAMED = 3
 _REGISTERED = {None: "inconnue", True: "oui", False: "non"}
 
 
@@ -59,7 +59,10 @@ def recipient_flaws(file: str, network: Network, reached: Sequence[int], day: da
     homes = _homes(network, kinds, day)
     ended = _outside_basket(network, day)
     for route in routes:
-        yield from list(_always(file, route, ended, day)) or _somewhere(file, route, _gaps(route, homes))
+        always = list(_always(file, route, ended, day))
+        yield from always
+        places = {flaw.place for flaw in always}
+        yield from (flaw for flaw in _somewhere(file, route, _gaps(route, homes)) if flaw.place not in places)
 
 
 def _always(file: str, route: _Route, ended: Mapping[str, str], day: date) -> Iterator[Flaw]:
@@ -137,9 +140,8 @@ def _meant(step: Step, age: AgeBand, registered: bool | None) -> bool:  # noqa: 
 
 
 def _nobody(kinds: Iterable[str], names: Sequence[str]) -> str:
-    others = f" et {len(names) - _NAMED} autres" if len(names) > _NAMED else ""
     quoted = " ni ".join(f"« {kind} »" for kind in sorted(set(kinds)))
-    return f"aucun partenaire de type {quoted} ne couvre {', '.join(sorted(names)[:_NAMED])}{others}"
+    return f"aucun partenaire de type {quoted} ne couvre {a_few_of(sorted(names))}"
 
 
 def _outside_basket(network: Network, day: date) -> dict[str, str]:

@@ -5,11 +5,9 @@ from datetime import date
 
 import pytest
 
-from services.contracts.codes import Need
 from services.network import checking
-from services.network.checking.lines import read
 from services.network.loading import Flaw, Severity, Source
-from services.network.schema import Line, NetworkFile
+from services.network.schema import NetworkFile
 
 DAY = date(2026, 11, 22)
 RIGHT = """
@@ -185,7 +183,7 @@ def test_right_network_has_no_flaw() -> None:
         (MSA, f"{MSA}\nbasket_until = 2025-12-31", "lines[2].msa", "« msa » jusqu’au 2025-12-31"),
         ('"granted"', '"withdrawn"', "charters[0].sites[0]", "« fs-moreuil » n’a plus le label"),
         ('commune = "80570"', 'commune = "80999"', "sites[0].commune", "aucune commune n’a le code INSEE 80999"),
-        ('["80021"]', '["80178"]', "charters[0].territory[0]", "comptés à Moreuil (80570)"),
+        ('["59350"]', '["80178"]', "partners[4].covers", "comptés à Moreuil (80570)"),
     ],
 )
 def test_what_routes_people_wrongly_is_an_error(before: str, after: str, place: str, words: str) -> None:
@@ -209,6 +207,8 @@ def test_what_routes_people_wrongly_is_an_error(before: str, after: str, place: 
         ("verified = 2026-05-22", "verified = 2026-05-21", "contact_sheets[0].last_verified", "plus de 6 mois"),
         ("verified = 2026-05-22", "verified = 2026-11-23", "contact_sheets[0].last_verified", "après le 2026-11-22"),
         (SHEET, 'covers = ["59", "62"]', "contact_sheets[0].covers", "« mission-locale » ne couvre pas 62"),
+        ('["80021"]', '["80178"]', "charters[0].territory[0]", "comptés à Moreuil (80570)"),
+        (MSA, 'covers = ["59", "80", "80178"]', "partners[3].covers", "comptés à Moreuil (80570)"),
         ('name = "Hem"', 'name = "moreuil"', "sites[1].name", "aussi le nom de 0.toml, sites[0]"),
     ],
 )
@@ -257,49 +257,17 @@ def test_charter_is_warned_of_while_notice_can_be_given(day: str, *, warned: boo
     assert ("charters[0].ends" in places) is warned
 
 
+@pytest.mark.parametrize("terms", ["ends = 9999-12-31", "ends = 2023-07-01\nrenewal_months = 999999"])
+def test_charter_may_run_to_the_end_of_the_calendar(terms: str) -> None:
+    """Nothing is due within three months, and no date beyond the year 9999 is needed to say so."""
+    assert flaws_of(changed("ends = 2023-07-01", terms)) == []
+
+
 @pytest.mark.parametrize(("ended", "label"), [("2026-11-21", "withdrawn"), ("2027-02-23", "granted")])
 def test_charter_that_is_over_or_ends_late_is_left_alone(ended: str, label: str) -> None:
     """Once over it applies nothing to its sites, label or not; an end in more than three months is no news."""
     text = changed("ends = 2023-07-01", f"ends = 2023-07-01\nended = {ended}").replace('"granted"', f'"{label}"')
     assert flaws_of(text) == []
-
-
-@pytest.mark.parametrize(
-    ("above", "first", "second", "crosses"),
-    [
-        ({}, {"ages": ["16-17", "18-20"]}, {"ages": ["18-20", "21-25"]}, True),
-        ({}, {"publics": ["rsa", "ass"]}, {"publics": ["rsa", "neet"]}, True),
-        ({}, {"publics": ["rsa"], "ages": ["<16", "65+"]}, {"publics": ["rsa", "ass"], "ages": ["65+"]}, True),
-        ({"ages": ["18-20"]}, {"ages": ["16-17", "18-20"]}, {"ages": ["18-20", "21-25"]}, False),
-        ({}, {"ages": ["18-20"]}, {"ages": ["18-20", "21-25"]}, False),
-        ({}, {"ages": ["16-17"]}, {"ages": ["18-20"]}, False),
-        ({}, {"publics": ["rsa"]}, {"publics": ["neet"]}, False),
-        ({}, {"publics": ["rsa"]}, {"ages": ["18-20"]}, False),
-        ({}, {"publics": ["rsa"], "charter": True}, {"publics": ["rsa"], "ages": ["18-20"]}, False),
-        ({}, {"ages": ["16-17", "18-20"], "kind": "b"}, {"ages": ["18-20", "21-25"], "kind": "b"}, False),
-    ],
-)
-def test_lines_cross_when_only_their_order_decides(
-    above: dict[str, object], first: dict[str, object], second: dict[str, object], *, crosses: bool
-) -> None:
-    """The same conditions, a value in common, neither narrower, other recipients, and nobody above took it all.
-
-    That somebody may be of two publics that two lines name is what the order of the lines is for.
-    """
-    lines = [
-        Line.model_validate(
-            {
-                "id": "x",
-                "needs": ["logement"],
-                "recipients": [[conditions.pop("kind", kind)]],
-                "reason": "R",
-                "source": "S",
-            }
-            | conditions
-        )
-        for kind, conditions in (("a", above or {"ages": ["55-64"]}), ("b", dict(first)), ("c", dict(second)))
-    ]
-    assert (2 in read(lines)[Need.LOGEMENT].crossed) is crosses
 
 
 def test_partner_outside_its_basket_covers_nobody() -> None:
