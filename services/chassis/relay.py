@@ -1,4 +1,4 @@
-"""Publishes the outbox, in order, and remembers how far it got.
+"""Publishes the outbox and remembers how far it got: to each partner, and inside to each routing key, in its order.
 
 One replica of a service relays at a time (a database lock held for the length of one batch); another takes over by
 itself. A crash between publishing and marking publishes those events again: consumers have an inbox.
@@ -137,7 +137,10 @@ class Relay:
                 yield broker.Message("", broker.partner_queue(recipient), body, CONTENT_TYPE, kind)
 
     def _packed(self, rows: Rows) -> Iterator[broker.Message]:
-        """Those of one kind to one place share messages when there is a backlog, in their order."""
+        """Those of one kind to one routing key share messages when there is a backlog.
+
+        Neighbours alone would hardly ever share: each partner's referrals have a key of their own.
+        """
         exchange = topology.exchange_of(self._app.service)
         groups: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
         for _, _, kind, key, body in rows:

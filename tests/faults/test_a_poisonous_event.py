@@ -196,7 +196,7 @@ def test_an_unreadable_event_of_a_batch_takes_no_other_with_it(own_house: House,
     publish(own_house, "reporting.VisitRecorded", json.dumps(documents).encode(), content_type=BATCH_CONTENT_TYPE)
     eventually(lambda: books.rows("reporting", "SELECT * FROM failures"))
     (row,) = parked(own_house, "--service", "reporting")
-    assert row["reason"] == "not a valid event: age_band (enum)"
+    assert row["reason"] == "not a valid event: data.age_band (enum)"
     ids = [one.visit_id for one in guests]
     query = "SELECT visit_id::text FROM visits WHERE site = 'fs-roye' AND visit_id::text = ANY(%s)"
     assert sorted(found for (found,) in books.rows("reporting", query, ids)) == sorted(ids[:3] + ids[4:])
