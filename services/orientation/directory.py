@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
+from pydantic import TypeAdapter
 from sqlalchemy import Connection, func, select, update
 
 from services.chassis.database import insert_all
@@ -13,6 +14,7 @@ from services.orientation.official_list import ListedSite
 from services.orientation.tables import listed_sites, site_changes
 
 _LABEL = "label"
+_DOCUMENT = TypeAdapter(ListedSite)
 
 
 class OlderList(Exception):
@@ -75,7 +77,7 @@ def take_over(connection: Connection, sites: Sequence[ListedSite], listed_on: da
 def labelled(connection: Connection) -> Iterator[tuple[ListedSite, date]]:
     """The sites of the last list, in the order of their ids; each with that list's date."""
     wanted = select(listed_sites).where(listed_sites.c.gone_on.is_(None)).order_by(listed_sites.c.id)
-    return ((_site(row.document), row.listed_on) for row in connection.execute(wanted))
+    return ((_DOCUMENT.validate_json(row.document), row.listed_on) for row in connection.execute(wanted))
 
 
 def _row(site: ListedSite, listed_on: date) -> dict[str, Any]:
@@ -85,23 +87,14 @@ def _row(site: ListedSite, listed_on: date) -> dict[str, Any]:
         "labelled_on": site.labelled_on,
         "listed_on": listed_on,
         "gone_on": None,
-        "document": json.dumps(asdict(site), default=date.isoformat, ensure_ascii=False),
+        "document": _DOCUMENT.dump_json(site).decode(),
     }
-
-
-def _site(document: str) -> ListedSite:
-    facts = json.loads(document)
-    hours = tuple(tuple((start, end) for start, end in day) for day in facts["hours"])
-    return ListedSite(
-        **facts
-        | {"hours": hours, "emails": tuple(facts["emails"]), "labelled_on": date.fromisoformat(facts["labelled_on"])}
-    )
 
 
 def _changes(site: ListedSite, row: Any) -> Iterator[Change]:  # noqa: ANN401 - a database row
     if row.gone_on:
         yield Change(site.id, _LABEL, "withdrawn", "granted")
-    before, after = json.loads(row.document), json.loads(_row(site, row.listed_on)["document"])
+    before, after = json.loads(row.document), _DOCUMENT.dump_python(site, mode="json")
     for name in after:
         if before.get(name) != after[name]:
             told = (json.dumps(each, ensure_ascii=False) for each in (before.get(name), after[name]))

@@ -28,6 +28,15 @@ _LABELLED = re.compile(r"Espace labellisé (\d{2})/(\d{2})/(\d{4})")
 # Overseas and mainland: no site lies outside.
 _LATITUDES, _LONGITUDES = (-50.0, 52.0), (-180.0, 180.0)
 
+# How numbers begin overseas, and those places' own country codes (ARCEP's numbering plan).
+_OVERSEAS = {
+    **dict.fromkeys(("0262", "0263", "0269", "0639", "0692", "0693"), "+262"),
+    **dict.fromkeys(("0590", "0690", "0691"), "+590"),
+    **dict.fromkeys(("0594", "0694"), "+594"),
+    **dict.fromkeys(("0596", "0696", "0697"), "+596"),
+    "0508": "+508",
+}
+
 Range = tuple[str, str]
 
 
@@ -218,10 +227,7 @@ class _Row:
         if len(digits) != 10 or not digits.startswith("0"):  # noqa: PLR2004 - a French number
             self._adapt("telephone", "numéro illisible : laissé vide")
             return None
-        overseas = {"0262": "+262", "0269": "+262", "0590": "+590", "0594": "+594", "0596": "+596"}
-        overseas |= {"0692": "+262", "0693": "+262", "0639": "+262", "0690": "+590", "0691": "+590", "0694": "+594"}
-        overseas |= {"0696": "+596", "0697": "+596", "0508": "+508"}
-        return f"{overseas.get(digits[:4], '+33')}{digits[1:]}"
+        return f"{_OVERSEAS.get(digits[:4], '+33')}{digits[1:]}"
 
     def _ranges(self, column: str) -> tuple[Range, ...]:
         """A day's opening hours in order, none touching another."""

@@ -1,6 +1,5 @@
 """Communes by their INSEE codes: the official geographic code as it stands, and what is no such code."""
 
-import csv
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -11,8 +10,6 @@ import pytest
 from services.contracts.codes import department_of
 from services.network import cog, communes
 from services.network.communes import Commune, commune, problem, today
-
-SITES = Path(__file__).parents[4] / "shared" / "data" / "france-services-sites-2024-08-01.csv"
 
 
 @pytest.mark.parametrize(
@@ -110,26 +107,6 @@ def test_every_departement_has_its_communes() -> None:
     metropolitan = {f"{number:02}" for number in range(1, 96) if number != 20} | {"2A", "2B"}
     overseas = {"971", "972", "973", "974", "976"}
     assert found == metropolitan | overseas | {"975", "977", "978", "984", "986", "987", "988", "989"}
-
-
-@pytest.mark.skipif(not SITES.exists(), reason="the official list of sites is not beside this checkout")
-def test_every_france_services_site_lies_in_a_known_commune() -> None:
-    """All 2,845 of the official list of 2024, delegated communes and arrondissements too, in the département it gives.
-
-    But for a bus of the Eure that is kept in Rouen, which is in another département.
-    """
-    with SITES.open(encoding="utf-8", newline="") as file:
-        sites = list(csv.DictReader(file))
-    found = {site["id_fs"]: commune(site["insee_com"]) for site in sites}
-    assert len(found) == 2845
-    assert [id_ for id_, place in found.items() if place is None] == []
-    elsewhere = [(site["insee_com"], site["insee_dep"]) for site in sites if _department(site) != site["insee_dep"]]
-    assert elsewhere == [("76540", "27")]
-
-
-def _department(site: dict[str, str]) -> str | None:
-    place = commune(site["insee_com"])
-    return place.department if place else None
 
 
 SOURCE: list[dict[str, Any]] = [

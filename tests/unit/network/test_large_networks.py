@@ -1,7 +1,6 @@
 """A network as large as one may get: every département in one file, read at start and used for each visit."""
 
 import json
-import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -13,6 +12,7 @@ from services.contracts.codes import EMPLOYMENT_NEEDS, AgeBand, Need, Obstacle, 
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.network import Network, load
 from services.orientation.rules import Rules
+from tests.support.stopwatch import best_of
 
 DAY = date(2026, 11, 20)
 DEPARTMENTS = [f"{number:02}" for number in range(1, 96) if number != 20]
@@ -120,16 +120,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "france.toml"
     path.write_text("\n\n".join(tables(Random(1))), encoding="utf-8")  # noqa: S311 - made up, no secret
     return path
-
-
-def best_of(times: int, work: Callable[[], object]) -> float:
-    """Seconds of processor that the work takes when least is in its way."""
-    seconds = []
-    for _ in range(times):
-        started = time.process_time()
-        work()
-        seconds.append(time.process_time() - started)
-    return min(seconds)
 
 
 def test_5000_lines_are_read_within_3_seconds_and_cost_a_visit_less_than_200_microseconds(

@@ -195,6 +195,9 @@ def test_the_whole_list_of_august_2024_is_read() -> None:
     with THE_LIST.open(encoding="utf-8", newline="") as lines:
         found = read(lines)
     assert (len(found.sites), len({each.line for each in found.adapted}), found.refused) == (2845, 102, [])
+    # A bus of the Eure that is kept in Rouen.
+    elsewhere = [(each.site, each.reason) for each in found.adapted if each.field == "insee_dep"]
+    assert elsewhere == [("1820", "27 n’est pas le département de 76540 : 76")]
     assert {site.id: (site.name, site.commune) for site in found.sites if site.id in {"982", "983"}} == {
         "982": ("France services La Poste de Roye", "80685"),
         "983": ("France services Avre Luce Noye", "80570"),

@@ -1,6 +1,5 @@
 """The contact sheet that goes with a proposal, and how long proposing takes."""
 
-import time
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -15,6 +14,7 @@ from services.network import ContactSheet, Network, Partner, Site, load
 from services.network import Line as FileLine
 from services.orientation.domain import ExpressedNeed, Line, Rulebook, Visit
 from services.orientation.rules import Rules
+from tests.support.stopwatch import best_of
 
 DAY = date(2026, 11, 20)
 EVERYWHERE = {"name": "anywhere"}
@@ -64,16 +64,6 @@ def test_the_narrowest_sheet_is_on_the_slip(
 ) -> None:
     """One for this very need before any other, then the commune before the département, then the order of the file."""
     assert sheet_of(need, commune, *sheets) == expected
-
-
-def best_of(times: int, work: Callable[[], object]) -> float:
-    """Seconds of processor that the work takes when least is in its way."""
-    seconds = []
-    for _ in range(times):
-        started = time.process_time()
-        work()
-        seconds.append(time.process_time() - started)
-    return min(seconds)
 
 
 def test_a_visit_costs_less_than_100_microseconds(tell: Callable[[str], None]) -> None:
