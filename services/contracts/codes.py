@@ -219,6 +219,26 @@ NEED_LABELS = {
     Need.HEBERGEMENT_URGENCE: "Hébergement d’urgence",
     Need.AUTRE: "Autre besoin",
 }
+OBSTACLE_LABELS = {
+    Obstacle.MOBILITE: "Mobilité",
+    Obstacle.GARDE_ENFANT: "Garde d’enfant",
+    Obstacle.SANTE: "Santé",
+}
+PUBLIC_LABELS = {
+    Public.RSA: "Bénéficiaire du RSA",
+    Public.ASS: "Bénéficiaire de l’ASS",
+    Public.NEET: "Jeune sans emploi ni formation",
+    Public.DEMANDEUR_EMPLOI_LONGUE_DUREE: "Demandeur d’emploi de longue durée",
+    Public.DEMANDEUR_EMPLOI_TRES_LONGUE_DUREE: "Demandeur d’emploi de très longue durée",
+    Public.RQTH: "Travailleur handicapé (RQTH)",
+    Public.PROTECTION_INTERNATIONALE: "Bénéficiaire d’une protection internationale",
+    Public.SORTANT_ASE: "Sortant de l’aide sociale à l’enfance",
+}
+AGE_BAND_LABELS = {
+    band: f"{band.value.replace('-', ' à ')} ans"
+    for band in AgeBand
+    if band not in {AgeBand.UNDER_16, AgeBand.FROM_65, AgeBand.UNKNOWN}
+} | {AgeBand.UNDER_16: "Moins de 16 ans", AgeBand.FROM_65: "65 ans et plus", AgeBand.UNKNOWN: "Âge inconnu"}
 CATEGORY_LABELS = {
     Category.STATE: "État",
     Category.DEPARTMENT: "Département",

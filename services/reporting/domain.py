@@ -8,16 +8,16 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from services.contracts.codes import (
+    AGE_BAND_LABELS,
     CATEGORY_LABELS,
     NEED_LABELS,
+    PUBLIC_LABELS,
     REFERRAL_STATE_LABELS,
     VISIT_CLASS_LABELS,
-    AgeBand,
     Channel,
     DeclineReason,
     Mode,
     Outcome,
-    Public,
     ReferralOutcome,
     Sex,
 )
@@ -45,21 +45,6 @@ CHANNEL_LABELS = {
 }
 MODE_LABELS = {Mode.LIVE: "Au fil de l’eau", Mode.HISTORY: "Historique repris"}
 SEX_LABELS = {Sex.F: "Femmes", Sex.M: "Hommes"}
-PUBLIC_LABELS = {
-    Public.RSA: "Bénéficiaire du RSA",
-    Public.ASS: "Bénéficiaire de l’ASS",
-    Public.NEET: "Jeune sans emploi ni formation",
-    Public.DEMANDEUR_EMPLOI_LONGUE_DUREE: "Demandeur d’emploi de longue durée",
-    Public.DEMANDEUR_EMPLOI_TRES_LONGUE_DUREE: "Demandeur d’emploi de très longue durée",
-    Public.RQTH: "Travailleur handicapé (RQTH)",
-    Public.PROTECTION_INTERNATIONALE: "Bénéficiaire d’une protection internationale",
-    Public.SORTANT_ASE: "Sortant de l’aide sociale à l’enfance",
-}
-AGE_BAND_LABELS = {
-    band: f"{band.value.replace('-', ' à ')} ans"
-    for band in AgeBand
-    if band not in {AgeBand.UNDER_16, AgeBand.FROM_65, AgeBand.UNKNOWN}
-} | {AgeBand.UNDER_16: "Moins de 16 ans", AgeBand.FROM_65: "65 ans et plus", AgeBand.UNKNOWN: "Âge inconnu"}
 REASON_LABELS: dict[str, str] = {
     DeclineReason.PERSON_UNREACHABLE: "personne injoignable",
     DeclineReason.PERSON_ABSENT: "personne absente",

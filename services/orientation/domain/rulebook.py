@@ -1,8 +1,7 @@
-"""Whom a person should meet: the routing table applied to one visit.
+"""The routing table and the partners it may name, indexed so that a visit costs microseconds.
 
-Pure functions over coded facts: no identity, no free text, no sex. The table itself is data (the network file); what
-is code here is how it is read: the first line whose conditions all hold, "then" as fallbacks, "and" as several
-referrals, and nobody who does not cover where the person lives.
+The table is data (the network file); what is code here is how it is read: the first line whose conditions all hold,
+and for a kind of partner the one that covers where the person lives.
 """
 
 from collections import defaultdict
@@ -10,67 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from services.contracts.codes import (
-    SENSITIVE_NEEDS,
-    SENSITIVE_OBSTACLES,
-    SENSITIVE_PUBLICS,
-    AgeBand,
-    Category,
-    Need,
-    Obstacle,
-    Outcome,
-    Public,
-    Regime,
-    department_of,
-)
+from services.contracts.codes import AgeBand, Category, Need, Obstacle, Public, Regime
+from services.orientation.domain.visit import ExpressedNeed, Visit
 
 EVERYWHERE = "all"
-NO_LINE = "no-line"
-_NO_LINE_REASON = "La table ne prévoit pas cette situation."
-_CHOSEN_REASON = "Partenaire choisi par l’agent plutôt que celui que la table propose."
-_FALLBACK_REASON = "À défaut du premier interlocuteur prévu, qui ne couvre pas cette situation."
-_CHOICE_REASON = (
-    "Le partenaire choisi ne peut pas recevoir cette personne (territoire ou période) : à revoir au guichet."
-)
-_NOBODY_REASON = "Aucun partenaire ne peut recevoir cette demande pour ce lieu de résidence : à traiter au guichet."
-
-
-@dataclass(frozen=True, slots=True)
-class ExpressedNeed:
-    """One need of a visit. `recipient` is the partner the agent chose instead of the first proposal."""
-
-    code: Need
-    outcome: Outcome = Outcome.TO_REFER
-    obstacles: frozenset[Obstacle] = frozenset()
-    recipient: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Visit:
-    """What the rules may look at. Communes are INSEE codes.
-
-    `charter_department` is the département of the site's charter in force on `day`; None where there is none.
-    """
-
-    day: date
-    site_commune: str
-    needs: tuple[ExpressedNeed, ...]
-    age_band: AgeBand
-    commune: str | None = None
-    publics: frozenset[Public] = frozenset()
-    france_travail_registered: bool | None = None
-    regime: Regime | None = None
-    charter_department: str | None = None
-
-    @property
-    def residence(self) -> str:
-        """The commune of residence; whoever did not say it is taken to live where the site is."""
-        return self.commune or self.site_commune
-
-    @property
-    def department(self) -> str:
-        """The département of residence (INSEE code)."""
-        return department_of(self.residence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,113 +171,3 @@ class Rulebook:
         """Look the agent's choice up; None if unknown, too far, or outside its basket's days."""
         partner = self._partners.get(partner_id)
         return partner if partner is not None and partner.receives(visit) else None
-
-
-@dataclass(frozen=True, slots=True)
-class Recipient:
-    """A partner as addressed for one person: `department` is the person's."""
-
-    partner: str
-    category: Category
-    department: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """One referral to open, first recipient first; the fields are those of the event's `Proposal`."""
-
-    need: Need
-    recipients: tuple[Recipient, ...]
-    rule: str
-    reason: str
-    desk_first: bool = False
-    unmet: bool = False
-    sensitive: bool = False
-    chosen: str | None = None
-
-
-def orient(visit: Visit, rulebook: Rulebook) -> tuple[Proposal, ...]:
-    """Propose whom to meet for each need that is to be referred, in the order of the needs.
-
-    A partner chosen by the agent that cannot receive the person leaves that need at the desk, with the reason. Whether
-    the visit may be referred at all (live, identified, agreed) is the caller's to know.
-    """
-    return tuple(
-        proposal
-        for need in visit.needs
-        if need.outcome is Outcome.TO_REFER
-        for proposal in _proposals(need, visit, rulebook)
-    )
-
-
-def _proposals(need: ExpressedNeed, visit: Visit, rulebook: Rulebook) -> Iterable[Proposal]:
-    line = rulebook.line(need, visit) or Line(NO_LINE, frozenset({need.code}), _NO_LINE_REASON, recipients=((),))
-    sensitive = _is_sensitive(need, line, visit)
-    chains = _chains(line, visit, rulebook)
-    picked = None
-    if need.recipient is not None and not line.urgent:
-        picked = rulebook.chosen(need.recipient, visit)
-        if picked is None:
-            yield Proposal(need.code, (), line.id, _CHOICE_REASON, desk_first=True, sensitive=sensitive)
-            return
-        chains = _with_first(picked, chains)
-    if not chains:
-        unmet = bool(line.recipients)
-        reason = f"{line.reason} {_NOBODY_REASON}" if unmet else line.reason
-        yield Proposal(need.code, (), line.id, reason, desk_first=True, unmet=unmet, sensitive=sensitive)
-    for chain in chains:
-        yield Proposal(
-            need.code,
-            tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
-            line.id,
-            _reason(chain[0], picked, line, visit),
-            sensitive=sensitive or chain[0].reveals_health,
-            chosen=picked.id if picked is not None and chain[0] is picked else None,
-        )
-
-
-def _reason(first: Partner, picked: Partner | None, line: Line, visit: Visit) -> str:
-    """The line's own reason where it fits: it may name the partner that the table would have first."""
-    expected = {next((step.kind for step in steps if step.holds(visit)), None) for steps in line.steps(visit)}
-    if first.kind in expected:
-        return line.reason
-    return _CHOSEN_REASON if first is picked else _FALLBACK_REASON
-
-
-def _chains(line: Line, visit: Visit, rulebook: Rulebook) -> list[list[Partner]]:
-    """List the partners of each referral, without those who cannot receive the person.
-
-    A partner stands in one chain only: first where some chain begins with it, else as the earliest fallback.
-    """
-    by_first: dict[str, list[Partner]] = {}
-    for steps in line.steps(visit):
-        found = [rulebook.find(step.kind, visit) for step in steps if step.holds(visit)]
-        partners = [partner for partner in found if partner is not None]
-        if partners:
-            by_first.setdefault(partners[0].id, partners[:1]).extend(partners[1:])
-    placed = set(by_first)
-    chains = []
-    for first, *fallbacks in by_first.values():
-        chain = [first]
-        for partner in fallbacks:
-            if partner.id not in placed:
-                placed.add(partner.id)
-                chain.append(partner)
-        chains.append(chain)
-    return chains
-
-
-def _with_first(picked: Partner, chains: list[list[Partner]]) -> list[list[Partner]]:
-    """Let the agent's choice lead the chain it stands in, or the first one; the others stay behind as fallbacks."""
-    led = next((index for index, chain in enumerate(chains) if picked in chain), 0)
-    others = [partner for partner in chains[led] if partner is not picked] if chains else []
-    return [*chains[:led], [picked, *others], *chains[led + 1 :]]
-
-
-def _is_sensitive(need: ExpressedNeed, line: Line, visit: Visit) -> bool:
-    """Whether the referral alone would tell a health or disability fact (RGPD, art. 9)."""
-    return (
-        need.code in SENSITIVE_NEEDS
-        or not SENSITIVE_OBSTACLES.isdisjoint(need.obstacles)
-        or not (line.publics & SENSITIVE_PUBLICS).isdisjoint(visit.publics)
-    )
