@@ -1,5 +1,6 @@
 """What a handler is given: the App of its service, and a Work for each transaction."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event as Signal
@@ -32,6 +33,7 @@ class Work:
         self.ids = app.ids
         self.settings = app.settings
         self.traceparent = traceparent
+        self.counts: Counter[tuple[str, str, tuple[tuple[str, str], ...]]] = Counter()
         self._rows: dict[Table, list[Row]] = {}
         self._ledger: list[outbox.Entry] = []
         self._keys: dict[UUID, Key] = {}
@@ -61,6 +63,10 @@ class Work:
             traceparent=self.traceparent if recipient is None else self.ids.new_trace(),
         )
         self._ledger.append(outbox.Entry(recipient, data.TYPE, data.routing_key(), body))
+
+    def count(self, name: str, help_: str, **labels: str) -> None:
+        """Count one more of what the service counts for itself: told after the commit, so that a retry counts once."""
+        self.counts[name, help_, tuple(labels.items())] += 1
 
     def key(self, owner: UUID) -> Key:
         """The key of a case, made when it has none yet. Raises VaultError."""
@@ -143,6 +149,8 @@ class App:
             work = Work(self, connection, traceparent)
             yield work
             emitted = work.finish()
+        for (name, help_, labels), number in work.counts.items():
+            self.metrics.count(name, help_, number, **dict(labels))
         if emitted:
             for signal in self._woken:
                 signal.set()

@@ -1,11 +1,12 @@
-"""nameko's HTTP entrypoint with what the contract promises: roles, limits, problem documents, metrics."""
+"""nameko's HTTP entrypoint with what the contract promises: roles, sessions, limits, problem documents, metrics."""
 
 import json
 import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args, get_origin
+from urllib.parse import parse_qs
 
 from eventlet import wsgi
 from eventlet.event import Event as Result
@@ -16,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
 
-from services.chassis import logs, problems
+from services.chassis import logs, pages, problems, sessions
 from services.chassis.clock import Ids
 from services.chassis.errors import Rejected, RetryLater, Unavailable, forbidden
 from services.chassis.provider import app_of
@@ -24,13 +25,22 @@ from services.chassis.tokens import Caller, Role, Tokens
 
 F = TypeVar("F", bound=BaseModel)
 _TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+_JSON, _HTML, _FORM = "application/json", "text/html; charset=utf-8", "application/x-www-form-urlencoded"
+_FIELDS = 1000
+_MANY = {list, tuple, set, frozenset}
+_POLICY = (
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
 _SAFE_HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self';"
-    " frame-ancestors 'none'; base-uri 'none'",
+    "Content-Security-Policy": _POLICY,
 }
+
+# Without an Origin, which `no-referrer` makes "null", older browsers could post nothing to their own site. A page's
+# address, which may hold an invitation, is told to nobody all the same.
+_PAGE_HEADERS = {"Referrer-Policy": "strict-origin"}
 
 log = logs.get(__name__)
 
@@ -41,13 +51,19 @@ class Answer:
 
     body: Any = None
     status: int = 200
-    content_type: str = "application/json"
+    content_type: str = _JSON
     headers: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def html(cls, text: str) -> "Answer":
-        """A page."""
-        return cls(text, content_type="text/html; charset=utf-8")
+    def html(cls, text: str, status: int = 200, *, scripts: bool = False) -> "Answer":
+        """A page; only with `scripts` may it run any, and those of this service alone."""
+        policy = {"Content-Security-Policy": f"{_POLICY}; script-src 'self'"} if scripts else {}
+        return cls(text, status, _HTML, policy)
+
+    @classmethod
+    def see_other(cls, location: str, headers: dict[str, str] | None = None) -> "Answer":
+        """Where a browser shall go on (303)."""
+        return cls("", 303, _HTML, {"Location": location, **(headers or {})})
 
     def response(self) -> Response:
         """As werkzeug sends it."""
@@ -71,7 +87,7 @@ class Request:
 
     @property
     def caller(self) -> Caller:
-        """The bearer; only where the entrypoint names roles."""
+        """The bearer, or whose session it is; only where the entrypoint names roles."""
         if self._caller is None:
             raise Rejected("unauthorized", "Jeton attendu.", status=401)
         return self._caller
@@ -81,6 +97,10 @@ class Request:
         """The Accept header."""
         return str(self._request.headers.get("Accept", "*/*"))
 
+    def cookie(self, name: str) -> str | None:
+        """A cookie's value."""
+        return self._request.cookies.get(name)
+
     def raw(self, content_type: str) -> bytes:
         """The body, which must be of this type. Raises Rejected (415)."""
         if self._request.mimetype != content_type:
@@ -89,7 +109,25 @@ class Request:
 
     def body(self, form: type[F]) -> F:
         """The JSON body as `form`. Raises Rejected: 415, 400 when it is not JSON, 422 naming each field."""
-        return validate(form, self.raw("application/json"))
+        return validate(form, self.raw(_JSON))
+
+    def form(self, form: type[F]) -> F:
+        """The fields of an HTML form as `form`. Raises Rejected: 415, 400 when it is none, 422 naming each field.
+
+        A field that is a list gets every value sent under its name, any other one exactly one.
+        """
+        try:
+            text = self.raw(_FORM).decode("ascii")
+            sent = parse_qs(text, keep_blank_values=True, errors="strict", max_num_fields=_FIELDS)
+        except ValueError:
+            raise Rejected("malformed", "Le formulaire est illisible.", status=400) from None
+        many = _names_of_lists(form)
+        try:
+            return form.model_validate(
+                {name: values if name in many or len(values) > 1 else values[0] for name, values in sent.items()}
+            )
+        except ValidationError as error:
+            raise problems.invalid(error) from None
 
     def query(self, form: type[F]) -> F:
         """The query string as `form`. Raises Rejected (422)."""
@@ -105,6 +143,13 @@ def validate(form: type[F] | TypeAdapter[F], body: bytes) -> F:
         return form.validate_json(body) if isinstance(form, TypeAdapter) else form.model_validate_json(body)
     except ValidationError as error:
         raise problems.invalid(error) from None
+
+
+def _names_of_lists(form: type[BaseModel]) -> set[str]:
+    def many(annotation: object) -> bool:
+        return get_origin(annotation) in _MANY or any(map(many, get_args(annotation)))
+
+    return {field.alias or name for name, field in form.model_fields.items() if many(field.annotation)}
 
 
 class Server(WebServer):  # type: ignore[misc]
@@ -138,7 +183,12 @@ class Server(WebServer):  # type: ignore[misc]
 
 
 class Http(HttpRequestHandler):  # type: ignore[misc]
-    """`@http("POST", "/v1/visits", roles=("site",), form=VisitForm)`; `roles=None` is open to all."""
+    """`@http("POST", "/v1/visits", roles=("site",), form=VisitForm)`; `roles=None` is open to all.
+
+    `session=("agent",)` names the roles whose session (`services.chassis.sessions`) it takes instead of a bearer token:
+    who has none is sent to `/login`. `page=True` is a page that takes no session. In both, a refusal is an HTML page,
+    a body is an HTML form, and whatever another site makes a browser post is refused.
+    """
 
     server = Server()
 
@@ -148,18 +198,22 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         url: str,
         *,
         roles: tuple[Role, ...] | None = None,
+        session: tuple[Role, ...] | None = None,
+        page: bool = False,
         form: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         answer: type[BaseModel] | None = None,
-        body_type: str = "application/json",
+        body_type: str | None = None,
         max_bytes: int | None = None,
         **options: Any,  # noqa: ANN401 - nameko's
     ) -> None:
         self.roles = roles
+        self.session = session
+        self.page = page or session is not None
         self.form = form
         self.query_form = query
         self.answer = answer
-        self.body_type = body_type
+        self.body_type = body_type or (_FORM if self.page else _JSON)
         self.max_bytes = max_bytes
         super().__init__(method, url, **options)
 
@@ -175,21 +229,32 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         try:
             response = self._answer(request).response()
         except Rejected as error:
-            response = problems.response(error)
+            response = self._refusal(error)
         except RetryLater as error:
-            response = problems.response(problems.retry_later(error))
+            response = self._refusal(problems.retry_later(error))
         except Unavailable:
             log.warning("unavailable", service=self.app.service, route=self.url)
-            response = problems.response(problems.UNAVAILABLE)
+            response = self._refusal(problems.UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - a bug: said in the log, not to the caller
             log.error("request failed", service=self.app.service, route=self.url, reason=logs.reason_of(error))  # noqa: TRY400
-            response = problems.response(problems.INTERNAL)
+            response = self._refusal(problems.INTERNAL)
+        if self.page:
+            response.headers.update(_PAGE_HEADERS)
         self.app.metrics.requests.labels(self.app.service, self.url, str(response.status_code)).inc()
         self.app.metrics.request_seconds.observe(time.perf_counter() - started)
         return response
 
+    def _refusal(self, error: Rejected) -> Response:
+        if not self.page:
+            return problems.response(error)
+        return Answer(pages.error(error), error.status, _HTML, error.headers).response()
+
     def _answer(self, request: WerkzeugRequest) -> Answer:
+        if self.page:
+            sessions.refuse_other_sites(request.method, request.headers, self.app.settings, self.app.service)
         caller = self._caller(request)
+        if self.session and caller is None and request.method in {"GET", "HEAD"}:
+            return Answer.see_other("/login")
         limit = self.max_bytes or self.app.settings.max_body_bytes
         if request.content_length is None and request.headers.get("Transfer-Encoding"):
             raise Rejected("length-required", "Indiquez Content-Length.", status=411)
@@ -207,6 +272,8 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         return answer
 
     def _caller(self, request: WerkzeugRequest) -> Caller | None:
+        if self.session is not None:
+            return self._visitor(request, self.session)
         if self.roles is None:
             return None
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -216,6 +283,16 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         caller = self.tokens.check(token.strip())
         if caller.role not in self.roles:
             raise forbidden(f"Cet appel est réservé aux rôles : {', '.join(self.roles)}.")
+        return caller
+
+    def _visitor(self, request: WerkzeugRequest, roles: tuple[Role, ...]) -> Caller | None:
+        """Whose session it is; None where a GET has none. Raises Rejected (403)."""
+        caller = sessions.find(self.app, request.cookies.get(sessions.cookie_name(self.app.service)))
+        if caller is None and request.method not in {"GET", "HEAD"}:
+            detail = "La session est terminée\u00a0: rien n’a été enregistré. Demandez un nouveau lien de connexion."
+            raise Rejected("no-session", detail, status=403)
+        if caller is not None and caller.role not in roles:
+            raise forbidden("Cette page n’est pas ouverte à votre rôle.")
         return caller
 
 

@@ -9,8 +9,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.chassis.http import Http
+from services.chassis.sessions import cookie_name
 
 _REF = "#/components/schemas/{model}"
+_FORM = "application/x-www-form-urlencoded"
+_PAGES = {"default": {"description": "A page for people.", "content": {"text/html": {}}}}
 _PROBLEM = {
     "type": "object",
     "required": ["type", "title", "status", "detail"],
@@ -48,7 +51,10 @@ def document(service: type, name: str) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM},
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie_name(name)},
+            },
         },
     }
 
@@ -71,18 +77,12 @@ def _operation(method: Any, entry: Http, path: str) -> dict[str, Any]:  # noqa: 
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
             for name in re.findall(r"{(\w+)}", path)
         ],
-        "responses": {
-            "2XX": {"description": "OK", "content": {"application/json": {"schema": _schema(entry.answer)}}},
-            "default": {
-                "description": "Problem (RFC 9457)",
-                "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
-            },
-        },
+        "responses": _PAGES if entry.page else _responses(entry),
     }
     if entry.query_form:
         properties = entry.query_form.model_json_schema(ref_template=_REF).get("properties", {})
         operation["parameters"] += [{"name": key, "in": "query", "schema": value} for key, value in properties.items()]
-    if entry.form and entry.body_type != "application/json":
+    if entry.form and entry.body_type not in {"application/json", _FORM}:
         line = "Une ligne JSON par élément ; schéma de chaque ligne : " + entry.form.__name__
         operation["requestBody"] = {
             "required": True,
@@ -91,12 +91,25 @@ def _operation(method: Any, entry: Http, path: str) -> dict[str, Any]:  # noqa: 
     elif entry.form:
         operation["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _schema(entry.form)}},
+            "content": {entry.body_type: {"schema": _schema(entry.form)}},
         }
     if entry.roles is not None:
         operation["security"] = [{"bearer": []}]
         operation["description"] = "Rôles : " + ", ".join(entry.roles)
+    if entry.session is not None:
+        operation["security"] = [{"session": []}]
+        operation["description"] = "Rôles : " + ", ".join(entry.session)
     return operation
+
+
+def _responses(entry: Http) -> dict[str, Any]:
+    return {
+        "2XX": {"description": "OK", "content": {"application/json": {"schema": _schema(entry.answer)}}},
+        "default": {
+            "description": "Problem (RFC 9457)",
+            "content": {"application/problem+json": {"schema": {"$ref": _REF.format(model="Problem")}}},
+        },
+    }
 
 
 def _schema(model: type[BaseModel] | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Positions are drawn under a lock held until the commit, so that they become visi
 that remembers the last position it saw can never skip a row of a slower transaction.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -88,6 +88,26 @@ def backlog(connection: Connection, mark: str, *, outside: bool) -> tuple[int, f
     count = connection.scalar(select(func.count()).where(_addressed(outside=outside), near)) or 0
     span = connection.scalar(select(func.max(outbox.c.position))) - first.position + 1
     return round(count * max(1.0, span / _COUNTED)), float(first[1])
+
+
+def first_since(connection: Connection, last: int, since: datetime | None) -> int:
+    """The first position from `since` on, by halving: positions are in order of time, which has no index."""
+    low, high = connection.scalar(select(func.min(outbox.c.position))) or 1, last + 1
+    while since and low < high:
+        middle = (low + high) // 2
+        at_or_after = select(outbox.c.position, outbox.c.created_at).where(outbox.c.position >= middle)
+        row = connection.execute(at_or_after.order_by(outbox.c.position).limit(1)).one()
+        low, high = (low, middle) if row.created_at >= since else (row.position + 1, high)
+    return low
+
+
+def told_between(connection: Connection, kind: str, words: str, first: datetime, last: datetime) -> Iterator[str]:
+    """The bodies of the events for inside of that type, written in that time, that hold `words`; in commit order."""
+    end = connection.scalar(select(func.max(outbox.c.position))) or 0
+    positions = outbox.c.position.between(first_since(connection, end, first), first_since(connection, end, last))
+    holds = func.strpos(outbox.c.body, words) > 0
+    wanted = select(outbox.c.body).where(positions, outbox.c.recipient.is_(None), outbox.c.type == kind, holds)
+    return iter(connection.scalars(wanted.order_by(outbox.c.position)))
 
 
 def position_of(connection: Connection, mark: str) -> int:

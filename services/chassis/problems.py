@@ -79,11 +79,16 @@ def retry_later(error: RetryLater) -> Rejected:
     return Rejected("retry-later", UNAVAILABLE.detail, status=503, headers={"Retry-After": seconds})
 
 
+def title(status: int) -> str:
+    """What a status means."""
+    return _TITLES.get(status, HTTPStatus(status).phrase)
+
+
 def document(error: Rejected) -> dict[str, object]:
     """The problem document."""
     body: dict[str, object] = {
         "type": f"/problems/{error.slug}",
-        "title": _TITLES.get(error.status, HTTPStatus(error.status).phrase),
+        "title": title(error.status),
         "status": error.status,
         "detail": error.detail,
     }

@@ -28,7 +28,7 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
     """Gives a service its App.
 
     `partners` names the outside queues this service publishes to; `readings` yields its own gauges at each scrape;
-    `vault`: it keeps free text, and so needs the master key.
+    `vault`: it keeps free text, and so needs the master key. `prepare` runs once, before anything is handled.
     """
 
     def __init__(
@@ -36,10 +36,12 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         partners: Callable[[Settings], list[str]] | None = None,
         readings: Callable[[App], Iterator[Metric]] | None = None,
         *,
+        prepare: Callable[[App], None] | None = None,
         vault: bool = False,
     ) -> None:
         self._partners = partners
         self._vault = vault
+        self._prepare = prepare
         self._gauges = readings
 
     def bind(self, container: Any, attr_name: str) -> Any:  # noqa: ANN401 - nameko's
@@ -53,6 +55,8 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         instance.relays = []
         if vault:
             _check_master_key(instance.app)
+        if self._prepare:
+            self._prepare(instance.app)
         return instance
 
     def start(self) -> None:

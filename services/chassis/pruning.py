@@ -1,4 +1,4 @@
-"""Deletes what has served its time: published events, handled events, parked events.
+"""Deletes what has served its time: published, handled and parked events, ended sessions, used invitations.
 
 Once a day, a few thousand rows a transaction, with a pause after each at least as long as the work. No index is needed
 for it: the ledger is in order of time, and the inbox is swept page by page (docs/decisions/14-pruning.md).
@@ -12,14 +12,15 @@ from itertools import takewhile
 from threading import Event as Signal
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, text
+from sqlalchemy import Connection, Table, delete, select, text
 
 from services.chassis import logs, outbox
 from services.chassis.app import App
 from services.chassis.errors import Unavailable
 from services.chassis.relay import INSIDE, OUTSIDE
-from services.chassis.tables import failures, inbox
+from services.chassis.tables import failures, inbox, invitations_used, sessions
 from services.chassis.tables import outbox as ledger
+from services.chassis.tokens import INVITATION_VALID
 
 _PRUNED = "pruned"
 _ROWS, _PAGES = 2000, 32  # of eight KiB: some 2,800 rows of the inbox
@@ -95,6 +96,15 @@ def drop_parked(connection: Connection, before: datetime, rows: int = _ROWS) -> 
     return connection.execute(statement.returning(*columns)).all()
 
 
+def drop_ended(connection: Connection, table: Table, column: str, before: datetime, rows: int = _ROWS) -> int:
+    """Delete rows whose time in `column` is before `before`; how many, `rows` at most. No row without the table."""
+    if connection.scalar(text("SELECT to_regclass(:name)"), {"name": table.name}) is None:
+        return 0
+    (key,) = table.primary_key.columns
+    found = select(key).where(table.c[column] < before).limit(rows)
+    return connection.execute(delete(table).where(key.in_(found))).rowcount
+
+
 class _Elsewhere(Exception):
     """Another replica is at it."""
 
@@ -127,9 +137,12 @@ class Pruner:
     def prune(self) -> dict[str, int]:
         """One round; how many rows of each table were deleted. Raises Unavailable."""
         now, settings = self._app.clock.now(), self._app.settings
-        deleted = dict.fromkeys(("failures", "outbox", "inbox"), 0)
+        deleted = dict.fromkeys(("failures", "sessions", "invitations_used", "outbox", "inbox"), 0)
         try:
             self._drop_parked(now - timedelta(days=settings.parked_days), deleted)
+            self._drop_ended(sessions, "expires_at", now, deleted)
+            # Twice as long as an invitation is valid: clocks differ.
+            self._drop_ended(invitations_used, "used_at", now - 2 * INVITATION_VALID, deleted)
             self._prune_ledger(now - timedelta(days=settings.ledger_days), deleted)
             self._sweep_inbox(now - settings.inbox_time, deleted)
         except _Elsewhere:
@@ -144,6 +157,10 @@ class Pruner:
             for row in rows:
                 facts = {"queue": row.queue, "id": row.id, "number": row.number, "reason": row.reason}
                 log.warning("parked event dropped", **facts, failed_at=row.failed_at.isoformat())
+
+    def _drop_ended(self, table: Table, column: str, before: datetime, deleted: dict[str, int]) -> None:
+        while rows := self._batch(partial(drop_ended, table=table, column=column, before=before)):
+            self._count(table.name, rows, deleted)
 
     def _prune_ledger(self, before: datetime, deleted: dict[str, int]) -> None:
         work = partial(prune_ledger, before=before, relayed_outside=self._relayed_outside)

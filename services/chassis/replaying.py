@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from services.chassis import broker, pruning
 from services.chassis.database import Database
+from services.chassis.outbox import first_since
 from services.chassis.packing import packed
 from services.chassis.tables import outbox
 from services.contracts import topology
@@ -75,7 +76,7 @@ def replay(
     with database.begin() as ledger:
         sent = Sent(pruning.ledger_begins(ledger), dict.fromkeys(queues, 0))
         last = ledger.scalar(select(func.max(outbox.c.position))) or 0
-        first = _first_since(ledger, last, since - _SKEW if since else None)
+        first = first_since(ledger, last, since - _SKEW if since else None)
     with broker.connect(url, "replay") as connection:
         publisher = broker.Publisher(connection)
         for start in range(first, last + 1, _WINDOW):
@@ -93,17 +94,6 @@ def replay(
             for row in rows:
                 sent.events[kinds[row.type]] += 1
     return sent
-
-
-def _first_since(ledger: Connection, last: int, since: datetime | None) -> int:
-    """The first position from `since` on, by halving: positions are in order of time, which has no index."""
-    low, high = ledger.scalar(select(func.min(outbox.c.position))) or 1, last + 1
-    while since and low < high:
-        middle = (low + high) // 2
-        at_or_after = select(outbox.c.position, outbox.c.created_at).where(outbox.c.position >= middle)
-        row = ledger.execute(at_or_after.order_by(outbox.c.position).limit(1)).one()
-        low, high = (low, middle) if row.created_at >= since else (row.position + 1, high)
-    return low
 
 
 def _window(ledger: Connection, first: int, last: int, kinds: Sequence[str], since: datetime | None) -> Sequence[Any]:

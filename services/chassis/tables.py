@@ -1,4 +1,7 @@
-"""The tables that every service has in its own database: outbox, marks, inbox, failures, vault keys."""
+"""The tables that every service has in its own database: outbox, marks, inbox, failures.
+
+Vault keys: only where free text is kept. Sessions and used invitations: only where there are pages with a login.
+"""
 
 from sqlalchemy import (
     BigInteger,
@@ -72,4 +75,24 @@ vault_keys = Table(
     Column("owner", Uuid, primary_key=True),
     Column("wrapped", LargeBinary, nullable=False),
     comment="One key per case, wrapped by the master key; destroyed on erasure.",
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id_hash", LargeBinary, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("org", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+    comment="Who is logged in to the pages. id_hash: SHA-256 of what the cookie holds, which is nowhere here.",
+)
+
+invitations_used = Table(
+    "invitations_used",
+    metadata,
+    Column("jti", Text, primary_key=True),
+    Column("used_at", DateTime(timezone=True), nullable=False),
+    comment="Invitations that opened a session, so that none opens a second.",
 )

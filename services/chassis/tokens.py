@@ -1,4 +1,4 @@
-"""Bearer tokens: JWTs signed with ES256, checked against a key set (file, URL, or our own key's)."""
+"""Bearer tokens and invitations: JWTs signed with ES256, checked against a key set (file, URL, or our own key's)."""
 
 import hashlib
 import json
@@ -14,6 +14,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, KeySet
 
 from services.chassis import logs
+from services.chassis.clock import Ids
 from services.chassis.errors import Rejected
 from services.chassis.settings import Settings
 from services.chassis.vault import write_private
@@ -25,6 +26,7 @@ _ALGORITHMS = ["ES256", "ES384", "RS256", "PS256"]
 _KEYS_SECONDS, _REREAD_SECONDS = 300, 10
 _VERIFIED = 10_000
 _CLOCK_SKEW_SECONDS = 30
+INVITATION_VALID = timedelta(hours=24)
 
 log = logs.get(__name__)
 
@@ -36,6 +38,15 @@ class Caller:
     role: Role
     org: str
     sub: str
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """Whom a login link lets in; `jti` is its own, so that it does so once."""
+
+    role: Role
+    org: str
+    jti: str
 
 
 class TokenError(Exception):
@@ -63,30 +74,27 @@ class Tokens:
 
     def sign(self, role: Role, org: str, *, subject: str | None = None, valid: timedelta = timedelta(hours=12)) -> str:
         """A token for `org` in `role`. Raises TokenError."""
-        now = int(time.time())
-        key = self._signing_key()
-        claims = {
-            "iss": self._settings.jwt_issuer,
-            "aud": self._settings.jwt_audience,
-            "iat": now,
-            "exp": now + int(valid.total_seconds()),
-            "sub": subject or f"{role}:{org}",
-            "role": role,
-            "org": org,
-        }
-        return jwt.encode({"alg": "ES256", "kid": key.kid}, claims, key)
+        claims = {"aud": self._settings.jwt_audience, "sub": subject or f"{role}:{org}", "role": role, "org": org}
+        return self._sign(claims, valid)
+
+    def invite(self, role: Role, org: str, *, valid: timedelta = INVITATION_VALID) -> str:
+        """An invitation for somebody of `org` in `role`: no bearer token, by its audience. Raises TokenError."""
+        claims = {"aud": self._invitations, "jti": Ids().new_text(), "role": role, "org": org}
+        return self._sign(claims, valid)
+
+    def _sign(self, claims: dict[str, Any], valid: timedelta) -> str:
+        now, key = int(time.time()), self._signing_key()
+        common = {"iss": self._settings.jwt_issuer, "iat": now, "exp": now + int(valid.total_seconds())}
+        return jwt.encode({"alg": "ES256", "kid": key.kid}, common | claims, key)
+
+    @property
+    def _invitations(self) -> str:
+        return f"{self._settings.jwt_audience}/invitation"
 
     def check(self, token: str) -> Caller:
         """Who the bearer is. Raises Rejected with status 401."""
         try:
-            decoded = self._decode(token)
-            jwt.JWTClaimsRegistry(
-                leeway=_CLOCK_SKEW_SECONDS,
-                iss={"essential": True, "value": self._settings.jwt_issuer},
-                aud={"essential": True, "value": self._settings.jwt_audience},
-                exp={"essential": True},
-                sub={"essential": True},
-            ).validate(decoded)
+            decoded = self._claims(token, self._settings.jwt_audience, sub={"essential": True})
         except (JoseError, ValueError) as error:
             expired = type(error).__name__ == "ExpiredTokenError"
             raise _unauthorized("Le jeton a expiré." if expired else "Le jeton n’est pas valable.") from None
@@ -94,6 +102,29 @@ class Tokens:
         if role not in ROLES or not isinstance(org, str):
             raise _unauthorized("Le jeton ne dit pas pour qui il parle (role, org).")
         return Caller(cast("Role", role), org, str(decoded["sub"]))
+
+    def check_invitation(self, token: str) -> Invitation | None:
+        """Whom it invites; None when it is no invitation of ours, or has expired. Whether it was used is not seen."""
+        try:
+            decoded = self._claims(token, self._invitations, jti={"essential": True})
+        except (JoseError, ValueError):
+            return None
+        role, org, jti = decoded.get("role"), decoded.get("org"), decoded.get("jti")
+        if role not in ROLES or not isinstance(org, str) or not isinstance(jti, str):
+            return None
+        return Invitation(cast("Role", role), org, jti)
+
+    def _claims(self, token: str, audience: str, **needed: Any) -> dict[str, Any]:  # noqa: ANN401 - joserfc's options
+        """What a token for `audience` claims. Raises JoseError, ValueError."""
+        decoded = self._decode(token)
+        jwt.JWTClaimsRegistry(
+            leeway=_CLOCK_SKEW_SECONDS,
+            iss={"essential": True, "value": self._settings.jwt_issuer},
+            aud={"essential": True, "value": audience},
+            exp={"essential": True},
+            **needed,
+        ).validate(decoded)
+        return decoded
 
     def _decode(self, token: str) -> dict[str, Any]:
         """What a token claims; its signature is verified once for each reading of the keys.

@@ -1,6 +1,6 @@
 """What every service answers over HTTP besides its own calls: health, metrics, OpenAPI, schemas."""
 
-from services.chassis import broker, metrics, openapi
+from services.chassis import broker, metrics, openapi, pages
 from services.chassis.app import App
 from services.chassis.errors import Rejected, Unavailable, not_found
 from services.chassis.http import Answer, Request, http
@@ -54,4 +54,11 @@ class Web:
             raise not_found("Schéma inconnu.")
         return Answer(
             document, content_type="application/schema+json" if name != "asyncapi.json" else "application/json"
+        )
+
+    @http("GET", "/assets/relais.css")
+    def stylesheet(self, _request: Request) -> Answer:
+        """The only asset of all pages: a file of our own, so that no page needs an inline style."""
+        return Answer(
+            pages.STYLESHEET, content_type="text/css; charset=utf-8", headers={"Cache-Control": "max-age=3600"}
         )

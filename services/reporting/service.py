@@ -93,8 +93,3 @@ class ReportingService(Web):
         with self.app.read() as connection:
             found = queries.overview(connection, scope, queries.names_of(self.network))
         return Answer.html(pages.home(found))
-
-    @http("GET", "/assets/reporting.css")
-    def stylesheet(self, _request: Request) -> Answer:
-        """The page's only asset: a file of our own, so that the page needs no inline style."""
-        return Answer(pages.CSS, content_type="text/css; charset=utf-8", headers={"Cache-Control": "max-age=3600"})

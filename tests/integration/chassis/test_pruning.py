@@ -242,7 +242,7 @@ def test_two_replicas_at_once_delete_each_row_once(database: Database, app: App,
     last = replicas[0].prune()
     tell(f"three replicas prune 40,000 rows in {time.monotonic() - started:.1f} s: {rounds}")
     deleted = {table: sum(one[table] for one in [*rounds, last]) for table in last}
-    assert deleted == {"outbox": 20_000, "inbox": 20_000, "failures": 0}
+    assert {table: rows for table, rows in deleted.items() if rows} == {"outbox": 20_000, "inbox": 20_000}
     assert kept(database) == []
 
 

@@ -157,6 +157,23 @@ def test_an_event_is_in_the_ledger_from_the_commit(database: Database) -> None:
     assert outside.recipient == "one"
 
 
+def test_what_is_counted_is_told_after_the_commit_only(app: App) -> None:
+    """A transaction that fails and is tried again counts once, and one that never succeeds not at all."""
+
+    def told() -> list[str]:
+        lines = app.metrics.text().decode().splitlines()
+        return [line for line in lines if line.startswith("relais_things_total")]
+
+    with pytest.raises(ZeroDivisionError), app.work() as work:
+        work.count("relais_things", "Things.", kind="a")
+        raise ZeroDivisionError
+    with app.work() as work:
+        for kind in "aab":
+            work.count("relais_things", "Things.", kind=kind)
+        assert told() == []
+    assert told() == ['relais_things_total{kind="a"} 2.0', 'relais_things_total{kind="b"} 1.0']
+
+
 def test_a_transaction_without_events_wakes_nobody(app: App) -> None:
     """The relay would look at the database for nothing."""
     woken = app.wakes()

@@ -91,15 +91,16 @@ def test_every_parameter_of_a_path_is_declared(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_a_call_that_names_roles_asks_for_a_token(name: str) -> None:
+def test_a_call_that_names_roles_asks_for_a_token_or_a_session(name: str) -> None:
     """What is open to all says so by its silence; the roles are told."""
     guarded = {
         (entry.method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", entry.url)): entry for entry in entrypoints(name)
     }
     for method, path, operation in operations(name):
-        roles = guarded[method, path].roles
-        assert ("security" in operation) == (roles is not None)
-        for role in roles or ():
+        entry = guarded[method, path]
+        schemes = {"bearer": entry.roles, "session": entry.session}
+        assert operation.get("security", []) == [{name: []} for name, roles in schemes.items() if roles is not None]
+        for role in entry.roles or entry.session or ():
             assert role in operation["description"]
 
 
@@ -110,3 +111,11 @@ def test_a_form_is_the_body_and_a_query_the_parameters() -> None:
     assert "visit_id" in document("intake")["components"]["schemas"]["VisitForm"]["required"]
     activity = document("reporting")["paths"]["/v1/reports/activity"]["get"]
     assert {"from", "to", "site", "by"} <= {one["name"] for one in activity["parameters"] if one["in"] == "query"}
+
+
+def test_a_page_takes_a_form_and_its_session_is_a_cookie() -> None:
+    """A client generator does not take it for a call in JSON."""
+    found = document("orientation")
+    assert list(found["paths"]["/login"]["post"]["requestBody"]["content"]) == ["application/x-www-form-urlencoded"]
+    assert list(found["paths"]["/"]["get"]["responses"]["default"]["content"]) == ["text/html"]
+    assert found["components"]["securitySchemes"]["session"]["name"] == "relais_orientation"

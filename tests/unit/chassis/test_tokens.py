@@ -220,6 +220,46 @@ def test_a_key_set_that_makes_no_sense_is_told_by_its_variable(tmp_path: Path, c
         Tokens(Settings(jwks=str(jwks))).check(token)
 
 
+def test_an_invitation_says_whom_it_lets_in(tokens: Tokens) -> None:
+    """Role and organisation, and a name of its own, another for each."""
+    one, other = (tokens.check_invitation(tokens.invite("agent", "hem")) for _ in range(2))
+    assert one is not None
+    assert other is not None
+    assert (one.role, one.org) == ("agent", "hem")
+    assert one.jti != other.jti
+
+
+@pytest.mark.parametrize(
+    "claims", [each for name, each in WRONG.items() if "subject" not in name] + [{"jti": ...}, {"jti": 1}, {}]
+)
+def test_a_wrong_invitation_is_none(tokens: Tokens, forge: Forge, claims: dict[str, Any]) -> None:
+    """Each claim is needed and must be ours; with everything right but the audience it is a bearer token: none."""
+    right = {"aud": "relais/invitation", "jti": "1"}
+    assert tokens.check_invitation(forge(**right)) is not None
+    assert tokens.check_invitation(forge(**(right | claims if claims else {"jti": "1"}))) is None
+
+
+def test_an_invitation_is_no_bearer_token_and_no_bearer_token_an_invitation(tokens: Tokens, forge: Forge) -> None:
+    """The audience alone keeps them apart, whatever else they claim; an invitation is good for 24 hours."""
+    refused(tokens, tokens.invite("agent", "hem"))
+    refused(tokens, forge(aud="relais/invitation", jti="1"))
+    assert tokens.check_invitation(tokens.sign("agent", "hem")) is None
+    assert tokens.check_invitation(forge(jti="1")) is None
+    claims = json.loads(base64.urlsafe_b64decode(tokens.invite("agent", "hem").split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == 24 * 3600
+    assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "role", "org"}
+
+
+def test_an_invitation_is_signed(tokens: Tokens, forge: Forge, tmp_path: Path) -> None:
+    """By our key: not by nobody, not by another's, not by what is public."""
+    _, claims, signature = forge(aud="relais/invitation", jti="1").split(".")
+    for alg in ("none", "HS256", "ES256"):
+        assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.") is None
+        assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.{signature}") is None
+    other = Tokens(Settings(state=tmp_path / "other"))
+    assert tokens.check_invitation(other.invite("agent", "hem")) is None
+
+
 def test_the_signing_key_is_made_once_for_its_owner_only(tokens: Tokens, tmp_path: Path) -> None:
     """A second process signs with the same key; nobody else may read it."""
     tokens.sign("site", "hem")

@@ -1,0 +1,348 @@
+"""Who gets in by an invitation, how often, and for how long: a person's way to the pages that need a login."""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import timedelta
+from hashlib import sha256
+from http.cookies import Morsel, SimpleCookie
+from pathlib import Path
+from threading import Barrier
+
+import httpx
+import pytest
+from psycopg import connect, sql
+
+from services.chassis.settings import Settings
+from services.chassis.tokens import Role, Tokens
+from tests.support import posting
+from tests.support.databases import dump
+from tests.support.house import House
+
+COOKIE = "relais_orientation"
+HERE, ELSEWHERE = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"}
+
+
+@pytest.fixture(scope="module")
+def own_house(houses: Callable[..., House]) -> House:
+    """Start orientation alone, with a form to post."""
+    house = houses()
+    house.start("orientation", module=posting.MODULE)
+    return house
+
+
+@pytest.fixture
+def browsers(own_house: House) -> Iterator[Callable[[], httpx.Client]]:
+    """Return a factory of browsers, each with cookies of its own."""
+    with ExitStack() as stack:
+
+        def make() -> httpx.Client:
+            client = httpx.Client(base_url=own_house.url("orientation"), headers=HERE, timeout=20, trust_env=False)
+            return stack.enter_context(client)
+
+        yield make
+
+
+@pytest.fixture
+def browser(browsers: Callable[[], httpx.Client]) -> httpx.Client:
+    """Open the one browser that most tests need."""
+    return browsers()
+
+
+def invited(house: House, role: Role = "agent", org: str = "fs-moreuil", valid: float = 24) -> str:
+    """An invitation, as `relais invite` makes it."""
+    return house.tokens.invite(role, org, valid=timedelta(hours=valid))
+
+
+def enter(browser: httpx.Client, invitation: str, **headers: str) -> httpx.Response:
+    """Press « Entrer »."""
+    return browser.post("/login", data={"invitation": invitation}, headers=headers)
+
+
+def set_cookie(answer: httpx.Response) -> Morsel[str]:
+    """The one cookie that an answer sets."""
+    (header,) = answer.headers.get_list("Set-Cookie")
+    return SimpleCookie(header)[COOKIE]
+
+
+def claims_of(token: str) -> dict[str, str]:
+    """What a JWT says."""
+    claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
+    return claims
+
+
+def number_of_sessions(house: House, invitation: str) -> int:
+    """How many sessions an invitation opened."""
+    return dump(house.databases["orientation"])["sessions"].count(claims_of(invitation)["jti"])
+
+
+def is_in(browser: httpx.Client) -> bool:
+    """Whether the first page is shown."""
+    answer = browser.get("/")
+    assert answer.status_code in {200, 303}
+    if answer.status_code == 303:
+        assert answer.headers["Location"] == "/login"
+    return answer.status_code == 200
+
+
+def test_the_printed_link_leads_in(own_house: House, browser: httpx.Client) -> None:
+    """`relais invite` prints one line; its page has one button, which leads to `/`; there one is in."""
+    done = own_house.relais("invite", "agent", "fs-moreuil")
+    assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
+    link = done.stdout.strip()
+    assert link.startswith(f"{own_house.url('orientation')}/login?invitation=")
+    page = browser.get(link)
+    assert page.status_code == 200
+    assert re.findall(r"<button[^>]*>([^<]+)", page.text) == ["Entrer"]
+    hidden = re.search(
+        r'<form method="post" action="/login">\s*<input type="hidden" name="(\w+)" value="([^"]+)">', page.text
+    )
+    assert hidden is not None
+    answer = browser.post("/login", data={hidden[1]: hidden[2]})
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert "Se déconnecter" in browser.get("/").text
+
+
+@pytest.mark.parametrize(("role", "org"), [("partner", "cpam"), ("steering", "hem"), ("ops", "x")])
+def test_who_has_no_page_with_a_login_is_not_invited(own_house: House, role: Role, org: str) -> None:
+    """Exit code 2, saying so; an organisation that the network files do not know is refused as by `relais token`."""
+    done = own_house.relais("invite", role, org)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "no page with a login" in done.stderr
+    unknown = own_house.relais("invite", "agent", "nowhere")
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr == own_house.relais("token", "agent", "nowhere").stderr
+    assert "relais invite agent fs-moreuil" in own_house.relais("invite", "--help").stdout
+
+
+def test_a_link_lets_in_once(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
+    """The second browser stays outside; opening the link any number of times before does not use it up."""
+    first, second, invitation = browsers(), browsers(), invited(own_house)
+    for _ in range(2):
+        assert "Entrer" in second.get("/login", params={"invitation": invitation}).text
+        assert second.head("/login", params={"invitation": invitation}).status_code == 200
+    assert enter(first, invitation).status_code == 303
+    refused = enter(second, invitation)
+    assert (refused.status_code, refused.headers.get("Set-Cookie")) == (403, None)
+    again = second.get("/login", params={"invitation": invitation})
+    assert again.status_code == 403
+    assert "Entrer" not in again.text
+    assert (is_in(first), is_in(second)) == (True, False)
+    assert number_of_sessions(own_house, invitation) == 1
+
+
+def test_of_many_at_once_one_gets_in(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
+    """Eight browsers press « Entrer » on the same link at the same moment: exactly one session."""
+    invitation, crowd, start = invited(own_house), [browsers() for _ in range(8)], Barrier(8)
+
+    def press(browser: httpx.Client) -> int:
+        start.wait(10)
+        return enter(browser, invitation).status_code
+
+    with ThreadPoolExecutor(len(crowd)) as pool:
+        assert sorted(pool.map(press, crowd)) == [303] + [403] * 7
+    assert sorted(map(is_in, crowd)) == [False] * 7 + [True]
+    assert number_of_sessions(own_house, invitation) == 1
+
+
+def unsigned(house: House, _folder: Path) -> str:
+    """An invitation that says it needs no signature."""
+    _, claims, _ = invited(house).split(".")
+    return base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=") + f".{claims}."
+
+
+def of_another_key(_house: House, folder: Path) -> str:
+    """An invitation by someone who knows everything but the key."""
+    return Tokens(Settings(state=folder)).invite("agent", "fs-moreuil")
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        pytest.param(lambda *_: "garbage", id="garbage"),
+        pytest.param(unsigned, id="unsigned"),
+        pytest.param(of_another_key, id="of another key"),
+        pytest.param(lambda house, _: invited(house, valid=-1), id="expired"),
+        pytest.param(lambda house, _: house.tokens.sign("agent", "fs-moreuil"), id="a bearer token"),
+        pytest.param(lambda house, _: invited(house)[:-8] + "AAAAAAAA", id="signature altered"),
+    ],
+)
+def test_what_is_no_invitation_opens_nothing(
+    own_house: House, browser: httpx.Client, tmp_path: Path, forge: Callable[[House, Path], str]
+) -> None:
+    """The same refusal whatever is wrong: how to get a link, and not a word of what was sent."""
+    forged = forge(own_house, tmp_path)
+    for page in (enter(browser, forged), browser.get("/login", params={"invitation": forged})):
+        assert (page.status_code, page.headers.get("Set-Cookie")) == (403, None)
+        assert "n’est pas valable" in page.text
+        assert "demandez un lien à la personne qui administre Relais" in page.text
+        assert forged not in page.text
+    assert not is_in(browser)
+
+
+def test_an_invitation_is_no_bearer_token(own_house: House) -> None:
+    """401 from a call that takes an agent's token; the session it opened is no token, either."""
+    url = f"{own_house.url('orientation')}/v1/orientations/simulate"
+    for token in (invited(own_house), invited(own_house, "site")):
+        answer = own_house.client.post(url, json={}, headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == 401
+        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    right = own_house.client.post(url, json={}, headers=own_house.bearer("agent", "fs-moreuil"))
+    assert right.status_code == 422
+
+
+def test_the_cookie_is_for_this_browser_only(own_house: House, browser: httpx.Client) -> None:
+    """HttpOnly, SameSite=Lax, twelve hours, not Secure on 127.0.0.1; 256 bits, and the database holds their hash."""
+    cookie = set_cookie(enter(browser, invited(own_house)))
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["secure"]) == (True, "Lax", "/", "")
+    assert cookie["max-age"] == str(12 * 3600)
+    assert cookie["domain"] == ""
+    assert len(base64.urlsafe_b64decode(cookie.value + "=")) == 32
+    tables = json.dumps(dump(own_house.databases["orientation"]))
+    assert cookie.value not in tables
+    assert sha256(cookie.value.encode()).hexdigest() in tables
+
+
+def test_logging_out_ends_a_stolen_cookie_too(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
+    """Both browsers are out after one logs out; the cookie is taken back, and logging out again does no harm."""
+    agent, thief = browsers(), browsers()
+    enter(agent, invited(own_house))
+    thief.cookies.set(COOKIE, agent.cookies[COOKIE])
+    assert is_in(thief)
+    answer = agent.post("/logout")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+    assert (set_cookie(answer).value, set_cookie(answer)["max-age"]) == ("", "0")
+    assert (is_in(agent), is_in(thief)) == (False, False)
+    assert agent.post("/logout").status_code == 303
+
+
+def test_a_session_ends_by_itself(own_house: House, browser: httpx.Client) -> None:
+    """The browser still has its cookie, and it is worth nothing after twelve hours."""
+    invitation = invited(own_house)
+    enter(browser, invitation)
+    assert is_in(browser)
+    grow_old(own_house, invitation, "11 hours 59 minutes")
+    assert is_in(browser)
+    grow_old(own_house, invitation, "1 minute")
+    assert COOKIE in browser.cookies
+    assert not is_in(browser)
+
+
+def grow_old(house: House, invitation: str, by: str) -> None:
+    """Make a session older."""
+    aged = "UPDATE sessions SET expires_at = expires_at - {}::interval WHERE subject = 'invitation:' || {}"
+    with connect(house.databases["orientation"].replace("postgresql+psycopg", "postgresql")) as connection:
+        connection.execute(sql.SQL(aged).format(by, claims_of(invitation)["jti"]))
+
+
+def test_without_a_session_one_is_sent_to_the_login(own_house: House, browser: httpx.Client) -> None:
+    """303 for GET, with or without a cookie that was never given; the page there says how to get in."""
+    assert not is_in(browser)
+    browser.cookies.set(COOKIE, "A" * 43)
+    assert not is_in(browser)
+    page = browser.get("/login")
+    assert page.status_code == 200
+    assert "demandez un lien à la personne qui administre Relais" in page.text
+    assert "n’est pas valable" not in page.text
+    refused = browser.post(posting.PATH, data={"name": "x"})
+    assert refused.status_code == 403
+    assert "La session est terminée" in refused.text
+    bearer = browser.get("/", headers=own_house.bearer("agent", "fs-moreuil"))
+    assert bearer.status_code == 303
+
+
+def test_a_page_is_for_its_roles(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
+    """403 as a page in French for a role it does not name; who may see it may not post what only others may."""
+    partner, site, agent = browsers(), browsers(), browsers()
+    enter(partner, invited(own_house, "partner", "mission-locale-santerre"))
+    enter(site, invited(own_house, "site"))
+    enter(agent, invited(own_house, "agent"))
+    refused = partner.get("/")
+    assert (refused.status_code, refused.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
+    assert "<h1>Accès refusé</h1>" in refused.text
+    assert (is_in(site), is_in(agent)) == (True, True)
+    answers = [browser.post(posting.PATH, data={"name": "x"}) for browser in (partner, site, agent)]
+    assert [answer.status_code for answer in answers] == [403, 403, 200]
+    assert answers[2].json() == {"caller": "fs-moreuil", "name": "x", "colours": []}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(ELSEWHERE, id="from another site"),
+        pytest.param({"Sec-Fetch-Site": "same-site"}, id="from a neighbour"),
+        pytest.param({"Sec-Fetch-Site": "", "Origin": "https://evil.example"}, id="an old browser from elsewhere"),
+        pytest.param({"Sec-Fetch-Site": "", "Origin": "null"}, id="from nowhere"),
+        pytest.param({"Sec-Fetch-Site": ""}, id="saying nothing"),
+    ],
+)
+def test_what_another_site_posts_is_refused(own_house: House, browser: httpx.Client, headers: dict[str, str]) -> None:
+    """403 on every POST, and it has had no effect: the invitation stays good, the session stays open."""
+    enter(browser, invited(own_house))
+    fresh = invited(own_house)
+    for path, data in (("/login", {"invitation": fresh}), ("/logout", {}), (posting.PATH, {"name": "x"})):
+        request = browser.build_request("POST", path, data=data, headers=headers)
+        if not request.headers["Sec-Fetch-Site"]:
+            del request.headers["Sec-Fetch-Site"]
+        answer = browser.send(request)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
+        assert "Cette demande ne vient pas d’une page de ce service" in answer.text
+        assert answer.headers.get("Set-Cookie") is None
+    assert number_of_sessions(own_house, fresh) == 0
+    assert is_in(browser)
+    origin = {"Origin": own_house.url("orientation")}
+    request = browser.build_request("POST", posting.PATH, data={"name": "x"}, headers=origin)
+    del request.headers["Sec-Fetch-Site"]
+    assert browser.send(request).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        pytest.param("name=a&colours=red&colours=blue", "application/x-www-form-urlencoded", 200, id="a form"),
+        pytest.param('{"name": "a"}', "application/json", 415, id="JSON"),
+        pytest.param("colours=red", "application/x-www-form-urlencoded", 422, id="a field missing"),
+        pytest.param("name=a&name=b", "application/x-www-form-urlencoded", 422, id="one field twice"),
+        pytest.param("name=%FF", "application/x-www-form-urlencoded", 400, id="no text"),
+        pytest.param("name=" + "a" * posting.LONGEST, "application/x-www-form-urlencoded", 413, id="too long"),
+    ],
+)
+def test_a_form_is_read_as_a_browser_sends_it(
+    own_house: House, browser: httpx.Client, body: str, content_type: str, status: int
+) -> None:
+    """A field that is a list takes all its values; what is no such form is refused by a page that quotes nothing."""
+    enter(browser, invited(own_house))
+    answer = browser.post(posting.PATH, content=body, headers={"Content-Type": content_type})
+    assert answer.status_code == status
+    if status == 200:
+        assert answer.json() == {"caller": "fs-moreuil", "name": "a", "colours": ["red", "blue"]}
+    else:
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+        assert '<html lang="fr">' in answer.text
+        assert "aaaa" not in answer.text
+
+
+def test_pages_bring_nothing_from_elsewhere_and_tell_nobody(own_house: House, browser: httpx.Client) -> None:
+    """No script, no inline style, a policy that says so; no address of a page is told to whoever it links to."""
+    page = browser.get("/login", params={"invitation": invited(own_house)})
+    assert not re.search(r"<script|style=|<style|\son\w+=", page.text)
+    assert "style-src 'self'" in page.headers["Content-Security-Policy"]
+    assert page.headers["Referrer-Policy"] == "strict-origin"
+    assert page.headers["Cache-Control"] == "no-store"
+    assert browser.get("/assets/relais.css").headers["Content-Type"] == "text/css; charset=utf-8"
+
+
+def test_nobody_reads_an_invitation_in_a_log_or_a_metric(own_house: House, browser: httpx.Client) -> None:
+    """Opened, used and refused: neither it nor the cookie nor any part of them is told."""
+    invitation = invited(own_house)
+    browser.get("/login", params={"invitation": invitation})
+    enter(browser, invitation)
+    enter(browser, invitation)
+    browser.get("/login", params={"invitation": invitation})
+    told = own_house.log("orientation") + own_house.metrics("orientation")
+    assert 'route="/login",service="orientation",status="303"' in told
+    for secret in (*invitation.split(".")[1:], claims_of(invitation)["jti"], browser.cookies[COOKIE]):
+        assert secret not in told
