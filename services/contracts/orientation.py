@@ -39,8 +39,10 @@ class Proposal(BaseModel):
     """One referral to open: the first recipient, then its fallbacks.
 
     `desk_first` means that nothing is to be sent: `reason` tells the agent what to do at the desk.
-    `chosen` is the partner that the agent picked instead of the first proposal. `unmet` marks a demand for which
-    no partner remained. `sensitive` says that the referral itself would reveal a health or disability fact.
+    `chosen` is the partner that the agent picked instead of the first proposal, null where the two agree. `unmet`
+    marks a demand for which no partner remained. `sensitive` says that the referral itself would reveal a health or
+    disability fact. `source` is what the rule rests on, in French; `journey` the typical journey that begins here, as
+    `id@version`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +56,8 @@ class Proposal(BaseModel):
     sensitive: bool = False
     contact_sheet: ContactSheet | None = None
     chosen: str | None = None
+    source: str | None = None
+    journey: str | None = None
 
 
 class OrientationProposed(EventData):

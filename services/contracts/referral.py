@@ -11,14 +11,18 @@ from services.contracts.envelope import EventData
 
 
 class ReferralSent(EventData):
-    """A referral left for a partner. `due_at` is when silence becomes overdue."""
+    """A referral left for a partner, or from a partner (`sender`) for a site. `due_at`: when silence is overdue.
+
+    Toward a site, `partner` and `site` are that site, and `visit_id` and `case` those of the referral it is about,
+    maybe another site's; both are null when it is about none: then the person is not known to Relais.
+    """
 
     TYPE: ClassVar[str] = "fr.relais.ReferralSent.v1"
     SERVICE: ClassVar[str] = "referral"
 
     referral_id: UUID
-    visit_id: UUID
-    case: UUID
+    visit_id: UUID | None
+    case: UUID | None
     need: Need
     partner: str
     category: Category
@@ -27,6 +31,7 @@ class ReferralSent(EventData):
     reason: str
     due_at: datetime
     step: int
+    sender: str | None = None
 
     def routing_key(self) -> str:
         """`ReferralSent.<category>.<partner>.<department>`."""
@@ -39,7 +44,7 @@ class _ReferralMoved(EventData):
     SERVICE: ClassVar[str] = "referral"
 
     referral_id: UUID
-    case: UUID
+    case: UUID | None
     from_state: ReferralState
     to_state: ReferralState
     reason: str | None = None

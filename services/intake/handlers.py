@@ -18,6 +18,7 @@ from services.chassis.errors import FieldError, Rejected, forbidden
 from services.chassis.tokens import Caller
 from services.contracts.codes import Category, Mode, concerns_spie, department_of
 from services.contracts.intake import NeedFacts, VisitRecorded
+from services.contracts.references import new_reference
 from services.contracts.visits import REPEATED, repeated_needs
 from services.intake import domain
 from services.intake.forms import AgreementForm, VisitAnswer, VisitForm
@@ -40,6 +41,7 @@ _MATCHES = (
     .group_by(cases.c.identity_index)
 )
 _CATEGORIES = frozenset(Category)
+_NOTHING_TO_EXPLAIN = "Il n’y a pas de choix à expliquer : nommez dans « recipient » le partenaire choisi, ou rien ici."
 LINES_TYPE = "application/x-ndjson"
 MAX_LINES = 1000
 MAX_LINES_BYTES = 16 * 1024 * 1024
@@ -170,6 +172,8 @@ class _Desk:
                 for field, partner in (("recipient", need.recipient), ("operator", need.operator))
                 if partner and self._network.partner(partner) is None
             ]
+            if need.override_reason and need.recipient is None:
+                errors.append({"pointer": f"/needs/{place}/override_reason", "detail": _NOTHING_TO_EXPLAIN})
         return [*errors, *self._agreement_errors(form.agreement, now)] if form.agreement else errors
 
     def _agreement_errors(self, agreement: AgreementForm, now: datetime) -> Iterable[FieldError]:
@@ -210,7 +214,7 @@ class _Desk:
         return self._answer(form.visit_id, case, reference, matches)
 
     def _open_case(self, form: VisitForm, identity: bytes) -> tuple[UUID, str]:
-        case, reference = self._work.ids.new(), domain.new_reference(secrets.token_bytes(7))
+        case, reference = self._work.ids.new(), new_reference(secrets.token_bytes(7))
         assert form.person is not None
         key = self._work.new_key(case)
         index = self._app.vault.index("reference", reference.replace("-", ""))

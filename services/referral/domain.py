@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Collection
 from datetime import date, datetime, time, timedelta
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from services.contracts.codes import Category, DeclineReason, ReferralState
+from services.contracts.codes import SENSITIVE_NEEDS, Category, DeclineReason, Need, ReferralState
 
 RECEPTION_DAYS = 3
 PARIS = ZoneInfo("Europe/Paris")
 
 S = ReferralState
-# What the partner may answer from each state. A partner that accepts at once has received, too.
+# What whom it is addressed to may answer from each state. Who accepts at once has received, too.
 ANSWERS: dict[ReferralState, frozenset[ReferralState]] = {
     S.AWAITING_AGREEMENT: frozenset(),
     S.SENT: frozenset({S.RECEIVED, S.ACCEPTED, S.DECLINED}),
@@ -24,7 +25,7 @@ VISIBLE_TO_PARTNER = frozenset(S) - {S.AWAITING_AGREEMENT}
 
 
 def may_answer(state: ReferralState, status: ReferralState) -> bool:
-    """Whether a partner may move a referral from `state` to `status`."""
+    """Whether an answer may move a referral from `state` to `status`."""
     return status in ANSWERS[state]
 
 
@@ -34,6 +35,19 @@ def first_state(
     """`sent` when the person agreed to this partner or its category, and to what the referral itself reveals."""
     covered = partner in agreed or category in agreed
     return S.SENT if covered and (sensitive_agreed or not reveals_health) else S.AWAITING_AGREEMENT
+
+
+def tells_health(need: Need, *, sender_reveals: bool) -> bool:
+    """Whether a partner's referral alone tells a health or disability fact: by the need, or by who sends it."""
+    return need in SENSITIVE_NEEDS or sender_reveals
+
+
+def owner_of_words(case: UUID | None, referral_id: UUID, sender: str | None) -> UUID:
+    """Whose key seals what is written freely: the case, or where there is none an owner of the referral's own.
+
+    A sender chooses its referral's id: were that the owner, it could name the key of a case, or the vault's own.
+    """
+    return case or uuid5(referral_id, sender or "")
 
 
 def due_after(sent_at: datetime, business_days: int, is_holiday: Callable[[date], bool]) -> datetime:

@@ -1,4 +1,4 @@
-"""Opening referrals, and taking partners' answers."""
+"""Opening referrals, sending partners' referrals to sites, and taking answers."""
 
 import json
 from datetime import date, datetime, time
@@ -9,11 +9,12 @@ from uuid import UUID
 import holidays
 from pydantic_core import to_json
 from sqlalchemy import Row, select, update
+from sqlalchemy.dialects import postgresql
 
 from services.chassis.app import App, Work
-from services.chassis.errors import Rejected, not_found
+from services.chassis.errors import FieldError, Rejected, forbidden, not_found
 from services.chassis.tokens import Caller
-from services.contracts.codes import ReferralState
+from services.contracts.codes import Category, ReferralState
 from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed, Proposal
 from services.contracts.referral import (
@@ -24,12 +25,14 @@ from services.contracts.referral import (
     ReferralReceived,
     ReferralSent,
 )
+from services.network import Network, Partner, Site
 from services.referral import domain, queries
-from services.referral.forms import AnswerForm, AnswerTaken
+from services.referral.forms import AnswerForm, AnswerTaken, ReferralForm, ReferralTaken, SenderLinks
 from services.referral.tables import answers, changes, history, referrals
 
 _HOLIDAYS = holidays.country_holidays("FR")
 _SYSTEM = "relais"
+_TOWARD_SITE = "Un partenaire adresse cette personne au site, pour l’aider dans ses démarches."
 _MOVED = {
     ReferralState.RECEIVED: ReferralReceived,
     ReferralState.ACCEPTED: ReferralAccepted,
@@ -116,10 +119,119 @@ def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Pr
     work.emit(PartnerReferralSent(**shared, links=links), recipient=recipient.partner)
 
 
-def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, traceparent: str) -> tuple[AnswerTaken, bool]:
-    """Take a partner's answer; and whether it was there already.
+def send(
+    form: ReferralForm, caller: Caller, app: App, network: Network, traceparent: str
+) -> tuple[ReferralTaken, bool]:
+    """Send a person from a partner to a site; and whether it was sent already.
 
-    Raises Rejected: 404 when the referral is not this partner's, 409 when its state does not allow this answer or
+    Raises Rejected: 403 for who is no partner of this network, 409 when the id is taken by other content or another
+    sender's, 422 for a site without the label, an `about` that is not the caller's, or an agreement that is missing.
+    """
+    partner = network.partner(caller.org)
+    if partner is None:
+        raise forbidden("Votre organisation n’est pas un partenaire de ce réseau.")
+    fingerprint = app.vault.index("referral", f"{caller.org}\x00{form.model_dump_json(exclude_defaults=True)}")
+    with app.work(traceparent) as work:
+        again = _known(form, fingerprint, work)
+        if not again:
+            about = _about(form, caller, work)
+            site = _checked(form, partner, network, about)
+            sent = _sent(form, partner.id, site, about, work.now)
+            again = not _write(form, sent, fingerprint, work) and _known(form, fingerprint, work)
+    links = SenderLinks(referrals=f"{app.settings.url('referral')}/v1/referrals")
+    taken = ReferralTaken(
+        referral_id=form.referral_id, site=form.site, need=form.need, state=ReferralState.SENT, links=links
+    )
+    return taken, again
+
+
+def _known(form: ReferralForm, fingerprint: bytes, work: Work) -> bool:
+    """Whether this very referral was sent before. Raises Rejected (409) when the id is another's."""
+    row = work.execute(select(referrals.c.fingerprint).where(referrals.c.id == form.referral_id)).first()
+    if row and row.fingerprint != fingerprint:
+        raise Rejected("conflict", "Une autre orientation porte déjà ce referral_id.", status=409)
+    return row is not None
+
+
+def _about(form: ReferralForm, caller: Caller, work: Work) -> Row[Any] | None:
+    """The referral that this one is about, if it was sent to this very partner."""
+    if form.about is None:
+        return None
+    statement = select(referrals).where(referrals.c.id == form.about, referrals.c.partner == caller.org)
+    return work.execute(statement.where(referrals.c.state.in_(domain.VISIBLE_TO_PARTNER))).first()
+
+
+def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[Any] | None) -> Site:
+    """The site, after what only the network and the database can tell. Raises Rejected (422)."""
+    errors: list[FieldError] = []
+    site = network.site(form.site)
+    if site is None:
+        errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
+    elif site.label != "granted":
+        errors.append({"pointer": "/site", "detail": "Ce site n’a pas le label France services."})
+    if form.about and about is None:
+        errors.append({"pointer": "/about", "detail": "Aucune orientation de ce numéro ne vous est adressée."})
+    if domain.tells_health(form.need, sender_reveals=partner.reveals_health) and not form.sensitive:
+        detail = "Cette orientation révèle un fait de santé ou de handicap : l’accord explicite est attendu (true)."
+        errors.append({"pointer": "/sensitive", "detail": detail})
+    if errors or site is None:
+        raise Rejected("invalid", errors[0]["detail"], errors=errors)
+    return site
+
+
+def _sent(form: ReferralForm, sender: str, site: Site, about: Row[Any] | None, now: datetime) -> ReferralSent:
+    """What is told inside: the site is whom the referral goes to, and no partner's queue gets a view of it."""
+    return ReferralSent(
+        referral_id=form.referral_id,
+        visit_id=about.visit_id if about else None,
+        case=about.case_id if about else None,
+        need=form.need,
+        partner=site.id,
+        category=Category.SITE,
+        site=site.id,
+        department=site.department,
+        reason=_TOWARD_SITE,
+        due_at=_due(now.astimezone(domain.PARIS).date()),
+        step=1,
+        sender=sender,
+    )
+
+
+def _write(form: ReferralForm, sent: ReferralSent, fingerprint: bytes, work: Work) -> bool:
+    """Write the referral and its event; False, and neither, when the same id was faster."""
+    # Before the note's key, as answers do: each would wait for the other.
+    work.commit_in_order(at_once=True)
+    insert = postgresql.insert(referrals).values(
+        **sent.model_dump(exclude={"referral_id", "case"}),
+        id=form.referral_id,
+        case_id=sent.case,
+        fallbacks="[]",
+        state=ReferralState.SENT,
+        opened_at=work.now,
+        changed_at=work.now,
+        about=form.about,
+        fingerprint=fingerprint,
+        sealed=_sealed_note(form, sent, work),
+    )
+    if work.execute(insert.on_conflict_do_nothing().returning(referrals.c.id)).first() is None:
+        return False
+    first = {"step": 1, "state": ReferralState.SENT, "by": sent.sender, "reason": None, "at": work.now}
+    work.insert(history, referral_id=form.referral_id, **first)
+    work.emit(sent)
+    return True
+
+
+def _sealed_note(form: ReferralForm, sent: ReferralSent, work: Work) -> bytes | None:
+    if not form.note:
+        return None
+    key = work.key(domain.owner_of_words(sent.case, form.referral_id, sent.sender))
+    return key.seal(f"referral/{form.referral_id}/note", form.note)
+
+
+def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, traceparent: str) -> tuple[AnswerTaken, bool]:
+    """Take a partner's or a site's answer; and whether it was there already.
+
+    Raises Rejected: 404 when the referral is not addressed to it, 409 when its state does not allow this answer or
     when the same answer_id came with other content, 422 when it says too little.
     """
     if problem := domain.answer_problem(form.state, form.reason, form.note, has_outcome=form.outcome is not None):
@@ -150,7 +262,7 @@ def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, tracep
 
 
 def _addressed(referral_id: UUID, caller: Caller, work: Work) -> Row[Any]:
-    """The referral, locked; 404 unless it was sent to this very partner."""
+    """The referral, locked; 404 unless it was sent to this very partner or site."""
     statement = select(referrals).where(referrals.c.id == referral_id, referrals.c.partner == caller.org)
     row = work.execute(statement.with_for_update()).first()
     if row is None or row.state not in domain.VISIBLE_TO_PARTNER:
@@ -202,9 +314,10 @@ def _move(referral: Row[Any], form: AnswerForm, caller: Caller, work: Work, fing
 
 
 def _sealed(form: AnswerForm, referral: Row[Any], work: Work) -> bytes | None:
-    """What the partner wrote freely, under the case's key."""
+    """What was written freely, under the same key as the sender's note."""
     free = form.model_dump(mode="json", include={"note", "appointment"}, exclude_none=True)
     if not free:
         return None
     text = json.dumps(free, ensure_ascii=False)
-    return work.key(referral.case_id).seal(f"answer/{referral.id}/{form.answer_id}", text)
+    key = work.key(domain.owner_of_words(referral.case_id, referral.id, referral.sender))
+    return key.seal(f"answer/{referral.id}/{form.answer_id}", text)

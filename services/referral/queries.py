@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, select, union_all
 
 from services.chassis import outbox, pruning
 from services.chassis.app import App
@@ -19,10 +19,15 @@ from services.chassis.tokens import Caller
 from services.contracts.codes import ReferralState
 from services.contracts.referral import Links
 from services.referral import domain
-from services.referral.forms import EventsPage, EventsQuery, ReferralsPage, ReferralsQuery, ReferralView
+from services.referral.forms import EventsPage, EventsQuery, ReferralsPage, ReferralsQuery, ReferralView, SiteLinks
 from services.referral.tables import referrals
 
 _LAST_POSITION = 2**63 - 1
+_ORIGIN = referrals.alias("origin")
+# `visited`: the site of the visit that began it all, where the referral is about another.
+_ROWS = select(
+    referrals, select(_ORIGIN.c.site).where(_ORIGIN.c.id == referrals.c.about).scalar_subquery().label("visited")
+)
 _EXPIRED = (
     "Des événements postérieurs à ce « after » ont été supprimés : ils sont conservés {days} jours. Reprenez sans"
     " « after » ; GET /v1/referrals donne l’état actuel de tout ce qui vous est adressé."
@@ -30,17 +35,21 @@ _EXPIRED = (
 
 
 def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> ReferralsPage:
-    """What is addressed to a partner, or was sent by a site. Raises Rejected (422) on a foreign `after`."""
-    is_partner = caller.role == "partner"
-    mine = (referrals.c.partner if is_partner else referrals.c.site) == caller.org
-    statement = select(referrals).where(mine, referrals.c.change > _position(query.after))
-    if is_partner:
-        statement = statement.where(referrals.c.state.in_(domain.VISIBLE_TO_PARTNER))
+    """What is addressed to the caller, and what it sent. Raises Rejected (422) on a foreign `after`."""
+    wanted = [referrals.c.change > _position(query.after)]
     if query.status:
-        statement = statement.where(referrals.c.state == query.status)
+        wanted.append(referrals.c.state == query.status)
+    if caller.role == "partner":
+        addressed = [referrals.c.partner == caller.org, referrals.c.state.in_(domain.VISIBLE_TO_PARTNER)]
+        sides = [[*wanted, *addressed], [*wanted, referrals.c.sender == caller.org]]
+    else:
+        sides = [[*wanted, referrals.c.site == caller.org]]
+    # Each side by its own index: an OR would sort all that a partner has for every page. One statement all the same,
+    # so that both sides are of one moment: `next` must not pass over a change that the other side did not see yet.
+    pages = [select(_ROWS.where(*side).order_by(referrals.c.change).limit(query.limit).subquery()) for side in sides]
     with app.read() as connection:
-        rows = connection.execute(statement.order_by(referrals.c.change).limit(query.limit)).all()
-    views = [_view(row, app.settings, is_partner=is_partner) for row in rows]
+        rows = connection.execute(union_all(*pages).order_by("change").limit(query.limit)).all()
+    views = [_view(row, caller, app.settings) for row in rows]
     return ReferralsPage(referrals=views, next=_cursor(rows[-1].change) if rows else query.after)
 
 
@@ -82,8 +91,13 @@ def links_of(referral_id: UUID, settings: Settings) -> Links:
     )
 
 
-def _view(row: Row[Any], settings: Settings, *, is_partner: bool) -> ReferralView:
-    view = ReferralView(
+def _view(row: Row[Any], caller: Caller, settings: Settings) -> ReferralView:
+    """Partners never see a case; a site sees the one that its own visit opened, and never another site's."""
+    links: Links | SiteLinks | None = links_of(row.id, settings) if row.partner == caller.org else None
+    if links and caller.role != "partner":
+        links = SiteLinks(answers=links.answers)
+    own_visit = caller.role != "partner" and (row.sender is None or row.visited == caller.org)
+    return ReferralView(
         referral_id=row.id,
         need=row.need,
         partner=row.partner,
@@ -94,10 +108,11 @@ def _view(row: Row[Any], settings: Settings, *, is_partner: bool) -> ReferralVie
         state=ReferralState(row.state),
         due_at=row.due_at,
         changed_at=row.changed_at,
+        sender=row.sender,
+        case=row.case_id if own_visit else None,
+        visit_id=row.visit_id if own_visit else None,
+        links=links,
     )
-    if is_partner:
-        return view.model_copy(update={"links": links_of(row.id, settings)})
-    return view.model_copy(update={"case": row.case_id, "visit_id": row.visit_id})
 
 
 def _cursor(position: int) -> str:

@@ -4,21 +4,23 @@ from uuid import UUID
 
 from services.chassis.app import Work
 from services.chassis.http import Answer, Request, http
-from services.chassis.provider import AppProvider
+from services.chassis.provider import AppProvider, Provided
 from services.chassis.settings import Settings
 from services.chassis.subscription import subscribe
 from services.chassis.web import Web
 from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed
-from services.network import load
+from services.network import Network, load
 from services.referral import handlers, queries
 from services.referral.forms import (
     AnswerForm,
     AnswerTaken,
     EventsPage,
     EventsQuery,
+    ReferralForm,
     ReferralsPage,
     ReferralsQuery,
+    ReferralTaken,
 )
 
 
@@ -28,10 +30,11 @@ def partner_queues(settings: Settings) -> list[str]:
 
 
 class ReferralService(Web):
-    """`OrientationProposed` in, referrals out to partners, their answers back in."""
+    """`OrientationProposed` in, referrals out to partners, theirs to sites, answers back in."""
 
     name = "referral"
     app = AppProvider(partners=partner_queues, readings=queries.readings, vault=True)
+    network: Network = Provided(lambda settings: load(settings.network))
 
     @subscribe(OrientationProposed)
     def on_orientation_proposed(self, event: CloudEvent[OrientationProposed], work: Work) -> None:
@@ -40,17 +43,30 @@ class ReferralService(Web):
 
     @http("GET", "/v1/referrals", roles=("partner", "site", "agent"), query=ReferralsQuery, answer=ReferralsPage)
     def get_referrals(self, request: Request) -> Answer:
-        """Current states: addressed to the partner, or sent by the site."""
+        """Current states of what is addressed to the caller, and of what it sent."""
         return Answer(queries.list_referrals(request.query(ReferralsQuery), request.caller, self.app))
+
+    @http("POST", "/v1/referrals", roles=("partner",), form=ReferralForm, answer=ReferralTaken)
+    def post_referral(self, request: Request) -> Answer:
+        """Orient a person toward a site: 201; the same again 200; other content under the same id 409."""
+        form = request.body(ReferralForm)
+        sent, again = handlers.send(form, request.caller, self.app, self.network, request.traceparent)
+        return Answer(sent, status=200 if again else 201)
 
     @http("GET", "/v1/referrals/events", roles=("partner",), query=EventsQuery, answer=EventsPage)
     def get_events(self, request: Request) -> Answer:
         """The partner's own events, in commit order."""
         return Answer(queries.list_events(request.query(EventsQuery), request.caller, self.app))
 
-    @http("POST", "/v1/referrals/<uuid:referral_id>/answers", roles=("partner",), form=AnswerForm, answer=AnswerTaken)
+    @http(
+        "POST",
+        "/v1/referrals/<uuid:referral_id>/answers",
+        roles=("partner", "site", "agent"),
+        form=AnswerForm,
+        answer=AnswerTaken,
+    )
     def post_answer(self, request: Request, referral_id: UUID) -> Answer:
-        """A partner's answer: 201; the same again 200; a forbidden transition 409."""
+        """An answer of whom it is addressed to: 201; the same again 200; a forbidden transition 409."""
         form = request.body(AnswerForm)
         taken, again = handlers.answer(referral_id, form, request.caller, self.app, request.traceparent)
         return Answer(taken, status=200 if again else 201)

@@ -1,4 +1,4 @@
-"""Referral's tables. A partner's note is sealed with the case's key."""
+"""Referral's tables. A partner's note is sealed with the case's key, or where there is no case with the referral's."""
 
 from sqlalchemy import (
     BigInteger,
@@ -17,21 +17,26 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    text,
 )
 
 from services.contracts.codes import ReferralState
 
 metadata = MetaData()
 changes = Sequence("referral_changes", metadata=metadata)
+FROM_A_VISIT = (
+    "CASE WHEN sender IS NULL THEN num_nulls(orientation_id, proposal, visit_id, case_id) = 0"
+    " ELSE fingerprint IS NOT NULL END"
+)
 
 referrals = Table(
     "referrals",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("orientation_id", Uuid, nullable=False),
-    Column("proposal", Integer, nullable=False),
-    Column("visit_id", Uuid, nullable=False),
-    Column("case_id", Uuid, nullable=False),
+    Column("orientation_id", Uuid),
+    Column("proposal", Integer),
+    Column("visit_id", Uuid),
+    Column("case_id", Uuid),
     Column("site", Text, nullable=False),
     Column("need", Text, nullable=False),
     Column("partner", Text, nullable=False),
@@ -45,10 +50,17 @@ referrals = Table(
     Column("opened_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True), nullable=False),
     Column("change", BigInteger, nullable=False, server_default=changes.next_value()),
+    Column("sender", Text),
+    Column("about", Uuid),
+    Column("fingerprint", LargeBinary),
+    Column("sealed", LargeBinary),
     CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState)), name="known_state"),
+    CheckConstraint(FROM_A_VISIT, name="from_a_visit_or_a_sender"),
     Index("referrals_of_partner", "partner", "change"),
     Index("referrals_of_site", "site", "change"),
-    comment="change: number of the last transition, in commit order; what a reader pages by.",
+    Index("referrals_of_sender", "sender", "change", postgresql_where=text("sender IS NOT NULL")),
+    comment="change: number of the last transition, in commit order; what a reader pages by. The columns from sender"
+    " on are those of a referral that a partner sent to a site, which has neither orientation nor proposal.",
 )
 
 history = Table(

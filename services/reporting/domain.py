@@ -183,12 +183,15 @@ def timeline_sentence(kind: str, site: str | None, codes: Mapping[str, Any], nam
         return f"Visite ({names.get(site or '', site)})\u00a0: {needs}"
     if kind == "orientation":
         return "Proposition\u00a0: " + "\u202f; ".join(_proposal_words(each, names) for each in codes["proposals"])
+    sender = codes.get("sender")
     if kind == "referral-sent":
-        partner, need = codes["partner"], codes["need"]
-        return f"Orientation envoyée à {names.get(partner, partner)}\u00a0: {NEED_LABELS.get(need, need)}"
+        partner, need = names.get(codes["partner"], codes["partner"]), NEED_LABELS.get(codes["need"], codes["need"])
+        if sender:
+            return f"Orientation reçue de {names.get(sender, sender)} vers le site {partner}\u00a0: {need}"
+        return f"Orientation envoyée à {partner}\u00a0: {need}"
     state = REFERRAL_STATE_LABELS.get(codes["to_state"], codes["to_state"])
     reason = codes.get("reason")
-    words = f"Orientation {state[:1].lower()}{state[1:]} par le partenaire"
+    words = f"Orientation {state[:1].lower()}{state[1:]} par le {'site' if sender else 'partenaire'}"
     if reason:
         words += f"\u00a0: {REASON_LABELS.get(reason, reason)}"
     if codes.get("appointment_day"):

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
 from services.chassis.errors import Rejected
 from services.contracts.intake import Identifier
@@ -117,6 +117,20 @@ class Proposals(BaseModel):
     unmet_by_need: dict[str, int] = {}
 
 
+class Overrides(BaseModel):
+    """How often agents chose another partner than a rule of the table proposed: such a rule is to be looked at."""
+
+    rule: str
+    proposals: int = 0
+    overridden: int = 0
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own way
+    @property
+    def rate(self) -> float | None:
+        """The share of proposals overridden, between 0 and 1; null without any proposal."""
+        return round(self.overridden / self.proposals, 4) if self.proposals else None
+
+
 class Referrals(BaseModel):
     """Referrals sent in the period, by category of partner, and where they stand now."""
 
@@ -134,11 +148,15 @@ class Totals(Visits):
 
 
 class ActivityReport(BaseModel):
-    """Exact figures for steering: not for publication as they are. `rows` is null without `by`."""
+    """Exact figures for steering: not for publication as they are. `rows` is null without `by`.
+
+    `overrides` has each rule that proposed something, the most often overridden first.
+    """
 
     period: Period
     filters: Filters
     totals: Totals
+    overrides: list[Overrides] = []
     rows: list[Row] | None
 
 

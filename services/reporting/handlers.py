@@ -100,6 +100,7 @@ def count_referral(event: CloudEvent[ReferralSent], work: Work) -> None:
         department=sent.department,
         from_state=None,
         appointment_day=None,
+        sender=sent.sender,
     )
 
 
@@ -123,4 +124,5 @@ def move_referral(event: CloudEvent[Any], work: Work) -> None:
         department=None,
         from_state=moved.from_state,
         appointment_day=moved.appointment_day,
+        sender=None,
     )

@@ -1,14 +1,13 @@
 """The public page and the CSV form of a report."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from services.chassis.pages import environment
 from services.contracts.codes import (
     CATEGORY_LABELS,
     NEED_LABELS,
@@ -22,11 +21,7 @@ from services.reporting.domain import HIDDEN_UP_TO, OUTCOME_LABELS, Shown, frenc
 from services.reporting.forms import ActivityReport, Proposals, Visits
 from services.reporting.queries import Overview
 
-_HERE = Path(__file__).parent
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-)
-CSS = (_HERE / "static" / "reporting.css").read_text(encoding="utf-8")
+_TEMPLATES = environment(Path(__file__).parent / "templates")
 
 
 @dataclass(frozen=True)
@@ -102,12 +97,16 @@ def _referrals(found: dict[tuple[str, str], int]) -> Board:
 
 
 def to_csv(report: ActivityReport) -> str:
-    """With a breakdown, its rows; without, one line per figure: `figure,code,label,count`."""
+    """With a breakdown, its rows; without, one line per figure: `figure,code,label,count`.
+
+    Only an `override-rate` is no count: a share between 0 and 1.
+    """
     text = StringIO()
     sheet = csv.writer(text, lineterminator="\r\n")
     if report.rows is None:
         sheet.writerow(["figure", "code", "label", "count"])
-        sheet.writerows([*(_safe(cell) for cell in line[:3]), line[3]] for line in _figures(report))
+        lines = [*_figures(report), *_override_figures(report)]
+        sheet.writerows([*(_safe(cell) for cell in line[:3]), line[3]] for line in lines)
     else:
         figures = list(Visits.model_fields)
         sheet.writerow([report.filters.by or "key", "label", *figures])
@@ -144,6 +143,14 @@ def _figures(report: ActivityReport) -> list[tuple[str, str, str, int]]:
     for code, count in referrals.by_state.items():
         lines.append(("states", code, f"Orientations\u00a0: {_label(REFERRAL_STATE_LABELS, code)}", count))
     return lines
+
+
+def _override_figures(report: ActivityReport) -> Iterator[tuple[str, str, str, float]]:
+    for each in report.overrides:
+        yield "rules", each.rule, f"Propositions de la règle {each.rule}", each.proposals
+        yield "overrides", each.rule, f"Autre choix de l’agent que la règle {each.rule}", each.overridden
+        if each.rate is not None:
+            yield "override-rate", each.rule, f"Part des autres choix que la règle {each.rule}", each.rate
 
 
 def _label(labels: Mapping[Any, str], code: str) -> str:

@@ -16,6 +16,7 @@ from services.reporting.forms import (
     ActivityReport,
     CaseTimeline,
     Filters,
+    Overrides,
     Period,
     Proposals,
     Referrals,
@@ -79,6 +80,7 @@ def activity(
             proposals=_proposals(connection, scope),
             referrals=_referrals(connection, scope),
         ),
+        overrides=_overrides(connection, scope),
         rows=breakdown(connection, scope, by, names) if by else None,
     )
 
@@ -133,8 +135,10 @@ def _orientations_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
 
 def _steps_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
     order = referral_steps.c.referral_id, referral_steps.c.step
-    for row in connection.execute(select(referral_steps).where(referral_steps.c.case == case_id).order_by(*order)):
-        codes: dict[str, Any] = {"referral_id": str(row.referral_id)}
+    found = connection.execute(select(referral_steps).where(referral_steps.c.case == case_id).order_by(*order)).all()
+    senders = {row.referral_id: row.sender for row in found if row.sender}
+    for row in found:
+        codes: dict[str, Any] = {"referral_id": str(row.referral_id), "sender": senders.get(row.referral_id)}
         if row.sent_day:
             codes |= {"visit_id": str(row.visit_id), "need": row.need, "partner": row.partner}
             codes |= {"category": row.category, "department": row.department}
@@ -237,6 +241,15 @@ def _proposals(connection: Connection, scope: Scope) -> Proposals:
         by_category=counts,
         unmet_by_need=_counts(connection, unmet),
     )
+
+
+def _overrides(connection: Connection, scope: Scope) -> list[Overrides]:
+    """Each rule that proposed something, the most often overridden first."""
+    overridden = func.count(proposals.c.chosen)
+    counts = select(proposals.c.rule, func.count().label("proposals"), overridden.label("overridden"))
+    found = counts.where(scope.holds(proposals.c.day, proposals.c.site)).group_by(proposals.c.rule)
+    rows = [Overrides(**row) for row in connection.execute(found).mappings()]
+    return sorted(rows, key=lambda row: (-row.overridden, row.proposals, row.rule))
 
 
 def _referral_counts(connection: Connection, scope: Scope) -> dict[tuple[str, str], int]:

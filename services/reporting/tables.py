@@ -74,7 +74,7 @@ referral_steps = Table(
     Column("step", Integer, primary_key=True, autoincrement=False),
     Column("state", Text, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
-    Column("case", Uuid, nullable=False),
+    Column("case", Uuid),
     Column("reason", Text),
     Column("sent_day", Date),
     Column("site", Text),
@@ -85,6 +85,7 @@ referral_steps = Table(
     Column("department", Text),
     Column("from_state", Text),
     Column("appointment_day", Date),
+    Column("sender", Text),
     Index("referral_steps_case", "case"),
 )
 Index("referral_steps_sent", referral_steps.c.sent_day, postgresql_where=referral_steps.c.sent_day.is_not(None))

@@ -40,7 +40,7 @@ _LAST = "SELECT coalesce(max(position), 0) FROM outbox"
 _ANEW = {
     "reporting": {"inbox.handled_at"},
     "orientation": {
-        *("inbox.handled_at", "marks.position"),
+        *("inbox.handled_at", "marks.position", "rules_in_use.since"),
         *("outbox.position", "outbox.created_at", "outbox.body.id", "outbox.body.time"),
     },
     "referral": {

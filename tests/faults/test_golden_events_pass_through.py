@@ -28,6 +28,8 @@ EFFECTS: dict[str, dict[str, str]] = {
         "VisitRecorded.v1": "visits WHERE (visit_id::text, site) = (told ->> 'visit_id', told ->> 'site')",
         "OrientationProposed.v1": "proposals WHERE orientation_id::text = told ->> 'orientation_id'",
         "ReferralSent.v1": _STEP.format("'sent'") + " AND partner = told ->> 'partner'",
+        "ReferralSent.v1.toward-a-site": _STEP.format("'sent'")
+        + " AND sender = told ->> 'sender' AND \"case\" IS NULL",
         "ReferralReceived.v1": _MOVED,
         "ReferralAccepted.v1": _MOVED,
         "ReferralDeclined.v1": _MOVED,

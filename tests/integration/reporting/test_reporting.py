@@ -185,7 +185,7 @@ def orientation(case: UUID | None, *proposals: Proposal, site: str = "hem") -> O
 def proposal(code: Need, category: Category | None = None, **facts: Any) -> Proposal:  # noqa: ANN401
     """One proposal."""
     first = (Recipient(partner="p", category=category, department="59"),) if category else ()
-    return Proposal(need=code, recipients=first, rule="1", reason="r", **facts)
+    return Proposal.model_validate({"need": code, "recipients": first, "rule": "1", "reason": "r"} | facts)
 
 
 def test_each_proposal_is_counted_in_one_place(app: App) -> None:
@@ -201,6 +201,26 @@ def test_each_proposal_is_counted_in_one_place(app: App) -> None:
     assert (found.total, found.desk_first, found.unmet) == (3, 1, 1)
     assert found.by_category == {"department": 1}
     assert found.unmet_by_need == {"droits-handicap": 1}
+
+
+def test_the_rule_that_agents_override_comes_first(app: App) -> None:
+    """Of each rule how many proposals, and how many of them the agent led elsewhere; another site's are another's."""
+    made = [
+        proposal(Need.LOGEMENT, Category.DEPARTMENT, rule="16-logement"),
+        proposal(Need.LOGEMENT, Category.LOCAL, rule="16-logement", chosen="p"),
+        proposal(Need.LOGEMENT, Category.LOCAL, rule="03-rsa", chosen="p"),
+        proposal(Need.LOGEMENT, Category.LOCAL, rule="03-rsa", chosen="q"),
+        *[proposal(Need.LOGEMENT, Category.DEPARTMENT, rule="03-rsa") for _ in range(4)],
+        proposal(Need.NUMERIQUE, desk_first=True, rule="20-numerique"),
+    ]
+    elsewhere = orientation(None, proposal(Need.LOGEMENT, Category.STATE, rule="x", chosen="p"), site="fs-roye")
+    handle(app, *[(handlers.count_proposals, event(each)) for each in (orientation(None, *made), elsewhere)])
+    overrides = report(app, Scope(YEAR.first, YEAR.last, frozenset({"hem"}))).overrides
+    assert [each.model_dump() for each in overrides] == [
+        {"rule": "03-rsa", "proposals": 6, "overridden": 2, "rate": 0.3333},
+        {"rule": "16-logement", "proposals": 2, "overridden": 1, "rate": 0.5},
+        {"rule": "20-numerique", "proposals": 1, "overridden": 0, "rate": 0},
+    ]
 
 
 def referral(case: UUID, referral_id: UUID, *, site: str = "hem") -> list[tuple[Handle, CloudEvent[Any]]]:

@@ -1,4 +1,4 @@
-"""One recorded document per event version, which every consumer must go on reading for as long as it is published.
+"""Recorded documents of each event version, which every consumer must go on reading for as long as it is published.
 
 The files are what a running Relais has published. They are never edited: a change that breaks one is a new version.
 """
@@ -29,20 +29,24 @@ def published(base: type[EventData] = EventData) -> Iterator[type[EventData]]:
         yield from published(event)
 
 
-def golden_of(event: type[EventData]) -> Path:
-    """Where the recorded document of an event class lies: beside the others as its schema does."""
-    return GOLDEN / event.schema_path().removeprefix("/schemas/")
+def golden_of(event: type[EventData]) -> list[Path]:
+    """The recorded documents of an event class: where its schema lies; others after it, `<Event>.v1.<of what>.json`."""
+    first = GOLDEN / event.schema_path().removeprefix("/schemas/")
+    return [first, *sorted(first.parent.glob(f"{first.stem}.*.json"))]
 
 
 EVENTS = sorted(published(), key=lambda event: event.schema_path())
-CONSUMED = [(service, event) for service, events in topology.SUBSCRIPTIONS.items() for event in events]
-every_event = pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.schema_path())
+RECORDED = [(event, path) for event in EVENTS for path in golden_of(event)]
+SUBSCRIBED = [(service, event) for service, events in topology.SUBSCRIPTIONS.items() for event in events]
+CONSUMED = [(service, event, path) for service, event in SUBSCRIBED for path in golden_of(event)]
+every_event = pytest.mark.parametrize(
+    ("event", "path"), RECORDED, ids=[str(path.relative_to(GOLDEN)) for _, path in RECORDED]
+)
 
 
-def document(event: type[EventData]) -> dict[str, Any]:
+def document(path: Path) -> dict[str, Any]:
     """The recorded document; the test fails if there is none."""
-    path = golden_of(event)
-    assert path.exists(), f"{event.__name__} has no golden file: record one, see CONTRIBUTING.md"
+    assert path.exists(), f"{path.name} is missing: record one, see CONTRIBUTING.md"
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 
@@ -50,7 +54,7 @@ def document(event: type[EventData]) -> dict[str, Any]:
 def test_no_event_is_forgotten() -> None:
     """Each published class is among those found, and each golden file belongs to one of them."""
     assert set(topology.PUBLISHED) <= set(EVENTS)
-    assert {golden_of(event) for event in EVENTS} == set(GOLDEN.rglob("*.json"))
+    assert {path for _, path in RECORDED} == set(GOLDEN.rglob("*.json"))
 
 
 def kept(recorded: object, now: object) -> bool:
@@ -63,9 +67,9 @@ def kept(recorded: object, now: object) -> bool:
 
 
 @every_event
-def test_it_still_parses_and_comes_back_whole(event: type[EventData]) -> None:
+def test_it_still_parses_and_comes_back_whole(event: type[EventData], path: Path) -> None:
     """Nothing of what was published is lost, renamed or told otherwise: envelope and data round-trip."""
-    recorded = document(event)
+    recorded = document(path)
     envelope: CloudEvent[Any] = CloudEvent.model_validate(recorded)
     assert envelope.type == event.TYPE
     assert envelope.source == f"/relais/{event.SERVICE}"
@@ -73,11 +77,13 @@ def test_it_still_parses_and_comes_back_whole(event: type[EventData]) -> None:
     assert kept(recorded["data"], event.model_validate(recorded["data"]).model_dump(mode="json"))
 
 
-@pytest.mark.parametrize(("service", "event"), CONSUMED, ids=lambda each: each if isinstance(each, str) else each.TYPE)
-def test_every_consumer_reads_it(service: str, event: type[EventData]) -> None:
+@pytest.mark.parametrize(
+    ("service", "event", "path"), CONSUMED, ids=[f"{service}-{path.stem}" for service, _, path in CONSUMED]
+)
+def test_every_consumer_reads_it(service: str, event: type[EventData], path: Path) -> None:
     """Alone, and in a batch between our own services, as its queue would deliver it."""
     assert topology.queue_of(service, event) == f"{service}.{event.TYPE.split('.')[2]}"
-    recorded = document(event)
+    recorded = document(path)
     body = json.dumps(recorded).encode()
     received = inbox.read(body, CONTENT_TYPE, event)
     received.add(inbox.read(b"[" + body + b"," + body + b"]", BATCH_CONTENT_TYPE, event))
@@ -90,27 +96,28 @@ def test_every_consumer_reads_it(service: str, event: type[EventData]) -> None:
 
 
 @every_event
-def test_a_reader_that_knows_less_still_reads_it(event: type[EventData]) -> None:
+def test_a_reader_that_knows_less_still_reads_it(event: type[EventData], path: Path) -> None:
     """A field that a newer release adds, in the data or the envelope, is ignored by this one."""
-    recorded = document(event)
+    recorded = document(path)
     newer = recorded | {"sampledrate": 1, "data": recorded["data"] | {"added_later": {"by": "v1.1"}}}
     (received,) = inbox.read(json.dumps(newer).encode(), CONTENT_TYPE, event).events
     assert received.data == event.model_validate(recorded["data"])
 
 
 @every_event
-def test_it_is_what_the_published_schema_says(event: type[EventData]) -> None:
+def test_it_is_what_the_published_schema_says(event: type[EventData], path: Path) -> None:
     """The schema that `dataschema` points to takes the data."""
-    recorded = document(event)
+    recorded = document(path)
     assert recorded["dataschema"].endswith(event.schema_path())
     schema = schemas.documents()[event.schema_path().removeprefix("/schemas/")]
     Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER).validate(recorded["data"])
 
 
 @every_event
-def test_it_is_a_cloudevent_for_others(event: type[EventData]) -> None:
+def test_it_is_a_cloudevent_for_others(event: type[EventData], path: Path) -> None:
     """The specification's own library reads it: our envelope is our own model, and must not drift from CloudEvents."""
-    recorded = document(event)
+    recorded = document(path)
+    assert recorded["type"] == event.TYPE
     read = JSONFormat().read(StandardEvent, json.dumps(recorded))
     attributes = read.get_attributes()
     assert attributes["specversion"] == "1.0"
@@ -121,9 +128,9 @@ def test_it_is_a_cloudevent_for_others(event: type[EventData]) -> None:
 
 
 @every_event
-def test_partners_never_see_a_case(event: type[EventData]) -> None:
+def test_partners_never_see_a_case(event: type[EventData], path: Path) -> None:
     """Two partners must not be able to match their files, nor may anything personal be in an attribute."""
-    recorded = document(event)
+    recorded = document(path)
     if getattr(event, "AUDIENCE", None) == "partner":
         assert {"case", "visit_id"}.isdisjoint(recorded["data"])
     attributes = set(recorded) - {"data"}

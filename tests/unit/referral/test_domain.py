@@ -1,11 +1,20 @@
 """The life of a referral, and when silence becomes overdue."""
 
 from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import pytest
 
-from services.contracts.codes import Category, DeclineReason, ReferralState
-from services.referral.domain import ANSWERS, answer_problem, due_after, first_state, may_answer
+from services.contracts.codes import SENSITIVE_NEEDS, Category, DeclineReason, Need, ReferralState
+from services.referral.domain import (
+    ANSWERS,
+    answer_problem,
+    due_after,
+    first_state,
+    may_answer,
+    owner_of_words,
+    tells_health,
+)
 from services.referral.handlers import is_holiday
 
 S = ReferralState
@@ -52,6 +61,22 @@ def test_health_takes_an_explicit_agreement() -> None:
     for explicit, expected in ((False, S.AWAITING_AGREEMENT), (True, S.SENT)):
         state = first_state("cap-emploi-80", Category.LOCAL, ("local",), reveals_health=True, sensitive_agreed=explicit)
         assert state is expected
+
+
+def test_a_referral_tells_health_by_its_need_or_by_its_sender() -> None:
+    """Two needs do by themselves; whoever is sent by the MDPH tells it with any need."""
+    assert {need for need in Need if tells_health(need, sender_reveals=False)} == SENSITIVE_NEEDS
+    assert all(tells_health(need, sender_reveals=True) for need in Need)
+
+
+def test_a_sender_cannot_name_the_owner_of_a_key() -> None:
+    """With a case its key seals; without, an owner that is neither the id that was sent nor another sender's."""
+    case, id_ = uuid4(), uuid4()
+    assert owner_of_words(case, id_, "siavic") == case
+    owners = {owner_of_words(None, one, sender) for one in (id_, UUID(int=0)) for sender in ("siavic", "cpam")}
+    assert len(owners) == 4
+    assert owners.isdisjoint({id_, UUID(int=0)})
+    assert owner_of_words(None, id_, "siavic") == owner_of_words(None, id_, "siavic")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from services.reporting.forms import (
     ActivityQuery,
     ActivityReport,
     Filters,
+    Overrides,
     Period,
     Proposals,
     Referrals,
@@ -110,6 +111,7 @@ def report(rows: list[Row] | None, by: By | None = None) -> ActivityReport:
             proposals=Proposals(total=3, by_category={"operator": 2}, unmet=1, unmet_by_need={"logement": 1}),
             referrals=Referrals(sent=2, by_category={"operator": 2}, by_state={"sent": 2}),
         ),
+        overrides=[Overrides(rule="16-logement", proposals=8, overridden=2), Overrides(rule="x")],
         rows=rows,
     )
 
@@ -117,11 +119,25 @@ def report(rows: list[Row] | None, by: By | None = None) -> ActivityReport:
 def test_csv_without_breakdown_has_one_line_per_figure() -> None:
     """Hem's split is in it exactly."""
     lines = list(csv.DictReader(StringIO(pages.to_csv(report(None)))))
-    figures = {(line["figure"], line["code"]): int(line["count"]) for line in lines}
+    figures = {(line["figure"], line["code"]): float(line["count"]) for line in lines}
     assert figures["visits", ""] == 8489
     assert (figures["emploi", ""], figures["complementaire", ""]) == (7623, 866)
     assert figures["referrals", "operator"] == 2
     assert figures["unmet", "logement"] == 1
+
+
+def test_csv_tells_of_each_rule_how_often_agents_override_it() -> None:
+    """Proposals, how many of them led elsewhere, and the share; without a proposal there is no share, in JSON null."""
+    lines = list(csv.DictReader(StringIO(pages.to_csv(report(None)))))
+    told = [(line["figure"], line["code"], line["count"]) for line in lines if line["code"] in {"16-logement", "x"}]
+    assert told == [
+        ("rules", "16-logement", "8"),
+        ("overrides", "16-logement", "2"),
+        ("override-rate", "16-logement", "0.25"),
+        ("rules", "x", "0"),
+        ("overrides", "x", "0"),
+    ]
+    assert [each.model_dump()["rate"] for each in report(None).overrides] == [0.25, None]
 
 
 def test_csv_with_breakdown_has_one_line_per_row() -> None:
