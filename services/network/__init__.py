@@ -4,10 +4,10 @@ Everything that a local network may change is data here and code nowhere. `load`
 them and either answers with a checked `Network` or raises `NetworkError` with every problem found.
 """
 
+from services.network.advice import ContactSheet, Information, Journey
 from services.network.loading import NetworkError, load, load_files
 from services.network.schema import (
     Charter,
-    ContactSheet,
     Line,
     Network,
     NetworkFile,
@@ -19,6 +19,8 @@ from services.network.schema import (
 __all__ = [
     "Charter",
     "ContactSheet",
+    "Information",
+    "Journey",
     "Line",
     "Network",
     "NetworkError",

@@ -7,6 +7,8 @@ associated commune, a municipal arrondissement or a merged commune is part of, a
 merged commune has no name. See docs/decisions/19-communes.md for what is left out, and why.
 """
 
+import re
+import unicodedata
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,6 +51,20 @@ def commune(code: str) -> Commune | None:
     return Commune(code, name or whole.name, whole.department, whole.code)
 
 
+def named(text: str) -> list[Commune]:
+    """The communes that a person may mean by a code or a name, in the order of the codes; a name is never guessed at.
+
+    Of a name it is every commune, present or former, called exactly so, whatever the case, accents and hyphens: all
+    that are parts of one commune of today count as that one.
+    """
+    if found := commune(text.strip().upper()):
+        return [found]
+    wanted = _letters(text)
+    found_ = (commune(line.partition(",")[0]) for line in _lines() if _letters(line.split(",")[1]) == wanted)
+    today_ = {each.current: commune(each.current) for each in found_ if each and wanted}
+    return [each for _, each in sorted(today_.items()) if each]
+
+
 def today(code: str) -> str:
     """The INSEE code of the commune of today; the code itself if it is unknown, as it may be in what is stored."""
     found = commune(code)
@@ -60,6 +76,13 @@ def problem(code: str) -> str | None:
     if commune(code):
         return None
     return _UNKNOWN + _POSTCODE if code.isdigit() else _UNKNOWN
+
+
+@lru_cache(maxsize=65536)
+def _letters(name: str) -> str:
+    plain = unicodedata.normalize("NFKD", name).casefold().replace("œ", "oe").replace("æ", "ae")
+    plain = re.sub(r"\bst(e?)\b", r"saint\1", plain)
+    return "".join(character for character in plain if character.isalpha())
 
 
 def _line(code: str) -> str | None:

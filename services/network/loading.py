@@ -133,6 +133,8 @@ def join(sources: Sequence[Source]) -> Network:
         partners=tuple(each for file in files for each in file.partners),
         contact_sheets=tuple(each for file in files for each in file.contact_sheets),
         lines=tuple(each for file in files for each in file.lines),
+        information=tuple(each for file in files for each in file.information),
+        journeys=tuple(each for file in files for each in file.journeys),
     )
 
 
@@ -180,6 +182,7 @@ def _duplicates(sources: Sequence[Source]) -> Iterator[Flaw]:
         ids += [("organisation", f"sites[{index}]", each.id) for index, each in enumerate(file.sites)]
         ids += [("organisation", f"partners[{index}]", each.id) for index, each in enumerate(file.partners)]
         ids += [("line", f"lines[{index}]", each.id) for index, each in enumerate(file.lines)]
+        ids += [("journey", f"journeys[{index}]", each.id) for index, each in enumerate(file.journeys)]
         for space, place, id_ in ids:
             if (space, id_) in seen:
                 yield Flaw(source.name, f"{place}.id", f"« {id_} » est déjà pris ({seen[space, id_]})")
@@ -188,12 +191,10 @@ def _duplicates(sources: Sequence[Source]) -> Iterator[Flaw]:
 
 
 def _dangling(sources: Sequence[Source]) -> Iterator[Flaw]:
-    """Name the references to sites, partners and kinds that no file declares."""
+    """Name the references to sites, partners, kinds and journeys that no file declares."""
     files = [source.file for source in sources]
     sites = {site.id for file in files for site in file.sites}
     partners = {partner.id for file in files for partner in file.partners}
-    kinds = {partner.kind for file in files for partner in file.partners}
-    kinds |= {kind for file in files for kind in file.network.local_kinds}
     for source in sources:
         for index, charter in enumerate(source.file.charters):
             for number, site in enumerate(charter.sites):
@@ -202,6 +203,15 @@ def _dangling(sources: Sequence[Source]) -> Iterator[Flaw]:
         for index, sheet in enumerate(source.file.contact_sheets):
             if sheet.partner not in partners:
                 yield Flaw(source.name, f"contact_sheets[{index}].partner", f"partenaire inconnu « {sheet.partner} »")
+    yield from _dangling_lines(sources)
+
+
+def _dangling_lines(sources: Sequence[Source]) -> Iterator[Flaw]:
+    files = [source.file for source in sources]
+    kinds = {partner.kind for file in files for partner in file.partners}
+    kinds |= {kind for file in files for kind in file.network.local_kinds}
+    journeys = {journey.id for file in files for journey in file.journeys}
+    for source in sources:
         for index, line in enumerate(source.file.lines):
             named = [
                 (f"recipients[{group}][{number}]", step.kind)
@@ -212,6 +222,8 @@ def _dangling(sources: Sequence[Source]) -> Iterator[Flaw]:
             for place, kind in named:
                 if kind not in kinds:
                     yield Flaw(source.name, f"lines[{index}].{place}", f"aucun partenaire de type « {kind} »")
+            if line.journey and line.journey not in journeys:
+                yield Flaw(source.name, f"lines[{index}].journey", f"parcours inconnu « {line.journey} »")
 
 
 def _line_problems(sources: Sequence[Source]) -> Iterator[Flaw]:

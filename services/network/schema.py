@@ -2,53 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import date
-from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
-from services.contracts.codes import (
-    EMPLOYMENT_NEEDS,
-    AgeBand,
-    Category,
-    Need,
-    Obstacle,
-    Public,
-    department_of,
-)
+from services.contracts.codes import AgeBand, Category, Need, Obstacle, Public, department_of
 from services.contracts.intake import Commune, Department, Identifier
-
-EVERYWHERE: Literal["all"] = "all"
-
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-Place = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2,3}|(?:2[AB]|\d{2})\d{3})$")]
-
-
-def _shape(value: object) -> str:
-    """Tell which branch of a "word or structure" union is meant, so that an error names that branch only."""
-    return "word" if isinstance(value, str) else "structure"
-
-
-Covers = Annotated[
-    Annotated[Literal["all"], Tag("word")] | Annotated[frozenset[Place], Field(min_length=1), Tag("structure")],
-    Discriminator(_shape),
-]
-
-
-class NeedGroup(StrEnum):
-    """A word that stands for several needs in a line."""
-
-    EMPLOYMENT = "employment"
-
-
-def _need_or_group(value: object) -> str:
-    return "group" if value in list(NeedGroup) else "need"
-
-
-NeedOrGroup = Annotated[
-    Annotated[NeedGroup, Tag("group")] | Annotated[Need, Tag("need")], Discriminator(_need_or_group)
-]
+from services.network.advice import ContactSheet, Information, Journey
+from services.network.vocabulary import Covers, FileTable, NeedOrGroup, Text, shape, spelt_out
 
 
 def _refuse_unknown_age(ages: frozenset[AgeBand]) -> None:
@@ -57,13 +19,7 @@ def _refuse_unknown_age(ages: frozenset[AgeBand]) -> None:
         raise ValueError(reason)
 
 
-class _Frozen(BaseModel):
-    """A table of the file: unknown keys are refused, because a misspelt condition would route people wrongly."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Header(_Frozen):
+class Header(FileTable):
     """`[network]`: who wrote the file. `rules_version` is required where the file has lines.
 
     `local_kinds` are kinds of partner that the lines name although only other, local files have such partners;
@@ -76,7 +32,7 @@ class Header(_Frozen):
     local_kinds: frozenset[Identifier] = frozenset()
 
 
-class Charter(_Frozen):
+class Charter(FileTable):
     """`[[charters]]`: a SPIE charter (Avre Luce Noye charter, art. 1 and 4).
 
     `ended` is the last day of a charter to which notice was given; `territory` the communes (INSEE) it speaks of;
@@ -106,7 +62,7 @@ class Charter(_Frozen):
         return self.signed <= day and (self.ended is None or day <= self.ended)
 
 
-class Site(_Frozen):
+class Site(FileTable):
     """`[[sites]]`: a counter. `commune` is its INSEE code; `example` says that the address is made up."""
 
     id: Identifier
@@ -123,7 +79,7 @@ class Site(_Frozen):
         return department_of(self.commune)
 
 
-class Partner(_Frozen):
+class Partner(FileTable):
     """`[[partners]]`: whom a person may be referred to.
 
     Lines name partners by `kind`. `covers` is "all" or départements and communes (INSEE codes); `basket_from` and
@@ -162,26 +118,7 @@ class Partner(_Frozen):
         )
 
 
-class ContactSheet(_Frozen):
-    """`[[contact_sheets]]`: a named direct contact, for the visitor (charter, art. 3).
-
-    Without `needs` it holds for all of them. `example` marks details that are made up.
-    """
-
-    partner: Identifier
-    needs: frozenset[Need] = frozenset()
-    covers: Covers = EVERYWHERE
-    name: Text
-    role: Text | None = None
-    address: Text | None = None
-    phone: Text | None = None
-    email: Text | None = None
-    hours: Text | None = None
-    last_verified: date | None = None
-    example: bool = False
-
-
-class Step(_Frozen):
+class Step(FileTable):
     """A recipient with conditions of its own: skipped unless they hold."""
 
     kind: Identifier
@@ -196,12 +133,12 @@ class Step(_Frozen):
 
 KindOrStep = Annotated[
     Annotated[Identifier, Tag("word")] | Annotated[Step, Tag("structure")],
-    Discriminator(_shape),
+    Discriminator(shape),
 ]
 Fallbacks = Annotated[tuple[KindOrStep, ...], Field(min_length=1)]
 
 
-class Line(_Frozen):
+class Line(FileTable):
     """`[[lines]]`: one line of the routing table. The first line whose conditions all hold gives the recipients.
 
     Conditions: `needs` (codes, or the group `employment`); any of `publics`, which a need of `or_needs` replaces;
@@ -211,6 +148,7 @@ class Line(_Frozen):
     Recipients: a list of referrals ("and"), each a list of kinds ("then"). `msa` is the kind that replaces them all
     for a person of the farm workers' regime. `desk_first` lines have none: `reason` tells the agent what to do.
     On an `urgent` one even the agent's own choice of a partner sends nothing, since a referral would be waited for.
+    `journey` is the id of the typical journey that begins here.
     """
 
     id: Identifier
@@ -225,6 +163,7 @@ class Line(_Frozen):
     msa: Identifier | None = None
     desk_first: bool = False
     urgent: bool = False
+    journey: Identifier | None = None
     reason: Text
     source: Text
 
@@ -246,8 +185,7 @@ class Line(_Frozen):
     @property
     def all_needs(self) -> frozenset[Need]:
         """The needs with groups spelt out."""
-        codes = {need for need in self.needs if isinstance(need, Need)}
-        return frozenset(codes | EMPLOYMENT_NEEDS if NeedGroup.EMPLOYMENT in self.needs else codes)
+        return spelt_out(self.needs)
 
     @property
     def steps(self) -> tuple[tuple[Step, ...], ...]:
@@ -257,7 +195,7 @@ class Line(_Frozen):
         )
 
 
-class NetworkFile(_Frozen):
+class NetworkFile(FileTable):
     """One TOML file."""
 
     network: Header
@@ -265,6 +203,8 @@ class NetworkFile(_Frozen):
     sites: tuple[Site, ...] = ()
     partners: tuple[Partner, ...] = ()
     contact_sheets: tuple[ContactSheet, ...] = ()
+    information: tuple[Information, ...] = ()
+    journeys: tuple[Journey, ...] = ()
     lines: tuple[Line, ...] = ()
 
 
@@ -278,6 +218,8 @@ class Network:
     partners: tuple[Partner, ...]
     contact_sheets: tuple[ContactSheet, ...]
     lines: tuple[Line, ...]
+    information: tuple[Information, ...] = ()
+    journeys: tuple[Journey, ...] = ()
 
     @cached_property
     def _sites(self) -> dict[str, Site]:
@@ -294,6 +236,10 @@ class Network:
     def partner(self, partner_id: str) -> Partner | None:
         """Look the partner up; None if no file declares it."""
         return self._partners.get(partner_id)
+
+    def journey(self, reference: str) -> Journey | None:
+        """Look the typical journey up by `id@version`; None if no file has this one (any more)."""
+        return next((each for each in self.journeys if each.reference == reference), None)
 
     def charter_in_force(self, site_id: str, day: date) -> Charter | None:
         """Find the charter that the site belongs to on that day: SPIE rules are on where there is one."""

@@ -1,6 +1,5 @@
-"""What is declared and nobody meets, or is about to be out of date: partners, contact sheets, sites, charters."""
+"""What is declared and nobody meets, or is about to be out of date: partners, what people are told, sites, charters."""
 
-from calendar import monthrange
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
@@ -8,19 +7,20 @@ from itertools import chain
 from typing import TypeVar
 
 from services.contracts.codes import Category, department_of
+from services.network.advice import SHEET_MONTHS, ContactSheet, Information, Journey
 from services.network.loading import Flaw, Severity, Source
-from services.network.schema import Charter, ContactSheet, Network, NetworkFile, Partner, Site
+from services.network.months import later
+from services.network.schema import Charter, Network, NetworkFile, Partner, Site
 
-SHEET_MONTHS = 6
 # Three months' notice (charter, art. 4), told of three months before its last day.
 NOTICE_MONTHS = 3
 
-_Item = TypeVar("_Item", Charter, ContactSheet, Partner, Site)
+_Item = TypeVar("_Item", Charter, ContactSheet, Information, Journey, Partner, Site)
 _Placed = list[tuple[str, str, _Item]]
 
 
 def declared_flaws(sources: Sequence[Source], network: Network, day: date) -> Iterator[Flaw]:
-    """Tell of partners, contact sheets, sites and charters, in that order."""
+    """Tell of partners, contact sheets, information, journeys, sites and charters, in that order."""
     partners = _placed(sources, "partners", lambda file: file.partners)
     sheets = _placed(sources, "contact_sheets", lambda file: file.contact_sheets)
     sites = _placed(sources, "sites", lambda file: file.sites)
@@ -29,6 +29,8 @@ def declared_flaws(sources: Sequence[Source], network: Network, day: date) -> It
     yield from _partners_out_of_reach(partners, network)
     yield from _undated_operators(partners)
     yield from _sheets(sheets, network, day)
+    yield from _information(_placed(sources, "information", lambda file: file.information), network, day)
+    yield from _journeys(_placed(sources, "journeys", lambda file: file.journeys), network)
     yield from _charters(charters, network, day)
     named = [[(file, place, each.name) for file, place, each in those] for those in (partners, sites, charters)]
     yield from chain.from_iterable(map(_same_names, named))
@@ -94,12 +96,11 @@ def _undated_operators(partners: _Placed[Partner]) -> Iterator[Flaw]:
 
 
 def _sheets(sheets: _Placed[ContactSheet], network: Network, day: date) -> Iterator[Flaw]:
-    oldest = _later(day, -SHEET_MONTHS)
     first: dict[tuple[object, ...], str] = {}
     for file, place, sheet in sheets:
         if sheet.last_verified is None:
             yield _look(file, f"{place}.last_verified", f"fiche de « {sheet.partner} » jamais vérifiée")
-        elif sheet.last_verified < oldest:
+        elif sheet.stale(day):
             reason = f"fiche de « {sheet.partner} » vérifiée il y a plus de {SHEET_MONTHS} mois"
             yield _look(file, f"{place}.last_verified", reason)
         elif sheet.last_verified > day:
@@ -116,6 +117,25 @@ def _sheets(sheets: _Placed[ContactSheet], network: Network, day: date) -> Itera
             yield _look(file, place, reason)
         else:
             first[key] = f"{file}, {place}"
+
+
+def _information(information: _Placed[Information], network: Network, day: date) -> Iterator[Flaw]:
+    """A charter that is still to be signed will show its own."""
+    if any(charter.ended is None or day <= charter.ended for charter in network.charters):
+        return
+    for file, place, each in information:
+        if each.charter:
+            reason = f"jamais montrée : aucune convention n’est en vigueur le {day} ni plus tard"
+            yield _look(file, f"{place}.charter", reason)
+
+
+def _journeys(journeys: _Placed[Journey], network: Network) -> Iterator[Flaw]:
+    if not network.lines:
+        return
+    named = {line.journey for line in network.lines}
+    for file, place, journey in journeys:
+        if journey.id not in named:
+            yield _look(file, f"{place}.id", f"aucune ligne ne nomme le parcours « {journey.id} »")
 
 
 def _meets(place: str, covered: Collection[str]) -> bool:
@@ -135,12 +155,12 @@ def _charters(charters: _Placed[Charter], network: Network, day: date) -> Iterat
                 yield _look(file, here, f"« {site_id} » est déjà dans la convention « {in_force[site_id][0]} »")
             in_force[site_id].append(charter.id)
         if charter.ended is not None:
-            if charter.ended <= _later(day, NOTICE_MONTHS):
+            if charter.ended <= later(day, NOTICE_MONTHS):
                 yield _look(file, f"{place}.ended", f"la convention prend fin le {charter.ended}")
         else:
             term = _next_term(charter, day)
-            notice = _later(term, -NOTICE_MONTHS)
-            if day <= notice <= _later(day, NOTICE_MONTHS):
+            notice = later(term, -NOTICE_MONTHS)
+            if day <= notice <= later(day, NOTICE_MONTHS):
                 reason = f"la convention est reconduite le {term}, sauf préavis au plus tard le {notice}"
                 yield _look(file, f"{place}.ends", reason)
 
@@ -157,9 +177,9 @@ def _member(file: str, place: str, site: Site | None) -> Iterator[Flaw]:
 
 def _next_term(charter: Charter, day: date) -> date:
     renewals = 0
-    while _later(charter.ends, renewals * charter.renewal_months) < day:
+    while later(charter.ends, renewals * charter.renewal_months) < day:
         renewals += 1
-    return _later(charter.ends, renewals * charter.renewal_months)
+    return later(charter.ends, renewals * charter.renewal_months)
 
 
 def _same_names(named: Sequence[tuple[str, str, str]]) -> Iterator[Flaw]:
@@ -170,11 +190,3 @@ def _same_names(named: Sequence[tuple[str, str, str]]) -> Iterator[Flaw]:
             yield _look(file, f"{place}.name", f"« {name} » est aussi le nom de {first[name.casefold()]}")
         else:
             first[name.casefold()] = f"{file}, {place}"
-
-
-def _later(day: date, months: int) -> date:
-    """The same day so many months later, or the last of that month; a renewal may be longer than there are years."""
-    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
-    if year > date.max.year:
-        return date.max
-    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

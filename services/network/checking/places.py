@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from services.network import communes
 from services.network.loading import Flaw, Severity, Source
-from services.network.schema import EVERYWHERE, NetworkFile
+from services.network.schema import NetworkFile
+from services.network.vocabulary import EVERYWHERE
 
 _COMMUNE_DIGITS = 5
 

@@ -10,7 +10,8 @@ from services.contracts.codes import AgeBand, department_of
 from services.network.checking.situations import AGES, Standing, aged, standing
 from services.network.checking.words import a_few_of
 from services.network.loading import Flaw, Severity
-from services.network.schema import EVERYWHERE, Charter, Line, Network, Step
+from services.network.schema import Charter, Line, Network, Step
+from services.network.vocabulary import EVERYWHERE
 
 _REGISTERED = {None: "inconnue", True: "oui", False: "non"}
 

@@ -11,7 +11,8 @@ from services.network import Charter, Line, NetworkFile, Partner, Site, Step, ch
 from services.network.checking.lines import line_flaws, read
 from services.network.checking.situations import COUNT, Situation, Standing, plainest
 from services.network.loading import Source, join
-from services.network.schema import Header, NeedGroup
+from services.network.schema import Header
+from services.network.vocabulary import NeedGroup
 from services.orientation.domain import NO_LINE, ExpressedNeed, Rulebook, Visit, orient
 from services.orientation.rules import rulebook_of
 

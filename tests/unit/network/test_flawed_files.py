@@ -28,6 +28,8 @@ FLAWS = {
     "charter_about_to_renew": Told("charters[0].ends", "préavis au plus tard le 2027-02-15", "warning"),
     "commune_of_the_past": Told("partners[1].covers", "80178 n’est plus une commune, ses habitants"),
     "everybody_on_a_condition": Told("lines[0].recipients", "personne ne convient ici : âge 30-54"),
+    "information_without_a_charter": Told("information[0].charter", "jamais montrée : aucune convention", "warning"),
+    "journey_that_no_line_names": Told("journeys[1].id", "aucune ligne ne nomme le parcours « jeunes »", "warning"),
     "line_behind_a_wider_one": Told("lines[1]", "jamais atteinte : « 10-jeunes » s’applique toujours avant"),
     "line_behind_several": Told("lines[2]", "« 10-mineurs-et-18-20 », « 20-jeunes-adultes » s’appliquent toujours"),
     "lines_that_cross": Told("lines[1]", "recoupe « 10-jeunes » sans être plus étroite ni plus large", "warning"),

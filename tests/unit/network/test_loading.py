@@ -43,6 +43,18 @@ partner = "mdph-80"
 name = "Claire Exemple"
 example = true
 
+[[information]]
+text = "La MDPH répond à l’accueil."
+needs = ["droits-handicap"]
+source = "hypothèse"
+
+[[journeys]]
+id = "handicap"
+version = "1"
+name = "Droits liés au handicap"
+steps = [{ who = "MDPH", what = "instruit la demande" }]
+source = "hypothèse"
+
 [[lines]]
 id = "15-droits-handicap"
 needs = ["droits-handicap"]
@@ -176,9 +188,14 @@ def test_group_of_needs_is_spelt_out(shipped: Network) -> None:
         ('[["mdph"]]', '[["mdph"]]\nmsa = "x"', "lines[0].msa: aucun partenaire de type « x »"),
         ('[["mdph"]]', '[["mdph", { kind = "x", age = 3 }]]', "lines[0].recipients[0][1].age: champ inconnu"),
         ('recipients = [["mdph"]]', "", "lines[0]: il faut soit `recipients`, soit `desk_first = true`"),
-        ('needs = ["droits-handicap"]', 'needs = ["x"]', "lines[0].needs[0]: « x » est inconnu"),
+        ('needs = ["droits-handicap"]\nrec', 'needs = ["x"]\nrec', "lines[0].needs[0]: « x » est inconnu"),
+        ('needs = ["droits-handicap"]', 'needs = ["x"]', "information[0].needs[0]: « x » est inconnu"),
         ("[[lines]]", '[[lines]]\nages = ["unknown"]', "lines[0]: un âge inconnu ne peut pas"),
         ("[[lines]]", "[[lines]]\nresident = true", "lines[0]: `resident` ne va qu'avec `charter`"),
+        ("[[lines]]", '[[lines]]\njourney = "x"', "lines[0].journey: parcours inconnu « x »"),
+        ("{ who", '{ when = "x", who', "journeys[0].steps[0].when: champ inconnu"),
+        ('steps = [{ who = "MDPH", what = "instruit la demande" }]', "steps = []", "journeys[0].steps: ne doit pas"),
+        ('needs = ["droits-handicap"]\nsource', "needs = []\nsource", "information[0].needs: ne doit pas être vide"),
         ('rules_version = "1"', "", "network.rules_version: champ obligatoire"),
         ("[network]", "[network", "document: TOML invalide"),
     ],
@@ -199,7 +216,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
 def test_second_table_of_lines_is_refused(tmp_path: Path) -> None:
     """Lines are read from the top, so two files of them would have no order."""
     other = ONE_OF_EACH
-    for id_ in ("essai", "charte", "fs-essai", "mdph-80", "15-droits-handicap"):
+    for id_ in ("essai", "charte", "fs-essai", "mdph-80", "handicap", "15-droits-handicap"):
         other = other.replace(f'"{id_}"', f'"{id_}-bis"')
     (told,) = problems_of(tmp_path, ONE_OF_EACH, other)
     assert told == "1.toml: lines: 0.toml a déjà une table de lignes, il n'en faut qu'une"
@@ -227,5 +244,7 @@ def test_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_schema_is_published() -> None:
     """The JSON Schema of a file names each of its tables and allows no other."""
     schema = Network.json_schema()
-    assert set(schema["properties"]) == {"network", "charters", "sites", "partners", "contact_sheets", "lines"}
+    assert set(schema["properties"]) == {
+        *("network", "charters", "sites", "partners", "contact_sheets", "information", "journeys", "lines")
+    }
     assert schema["additionalProperties"] is False
