@@ -23,6 +23,7 @@ from services.intake import commands as intake
 from services.network import Network, NetworkError, load
 from services.network import commands as network
 from services.orientation import commands as orientation
+from services.orientation.explain_command import explain
 from services.reporting import commands as reporting
 
 app = typer.Typer(
@@ -32,10 +33,23 @@ app = typer.Typer(
 )
 app.add_typer(commands.app)
 app.add_typer(commands.dead_letters, name="dead-letters")
+network.app.command("explain", epilog="Example: relais network explain visit.json")(explain)
 app.add_typer(intake.app, name="visits")
 app.add_typer(network.app, name="network")
 app.add_typer(orientation.app, name="sites")
+app.add_typer(orientation.directory_app, name="directory")
 app.add_typer(reporting.app, name="report")
+
+RoleArgument = Annotated[str, typer.Argument(help=", ".join(ROLES))]
+OrgArgument = Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")]
+# Where somebody of a role has work to do.
+_PAGES_OF: dict[Role, str] = {
+    "agent": "orientation",
+    "site": "orientation",
+    "partner": "referral",
+    "steering": "reporting",
+}
+_WITH_LOGIN = {"orientation"}
 
 
 def service_class(name: str) -> type:
@@ -47,22 +61,42 @@ def service_class(name: str) -> type:
 
 @app.command()
 def token(
-    role: Annotated[str, typer.Argument(help=", ".join(ROLES))],
-    org: Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")],
+    role: RoleArgument,
+    org: OrgArgument,
     hours: Annotated[float, typer.Option(help="How long it is valid.", min=0.01)] = 12,
 ) -> None:
     """Print a bearer token and nothing else."""
     settings = commands.settings()
+    found = _checked(settings, role, org)
+    try:
+        typer.echo(Tokens(settings).sign(found, org, valid=timedelta(hours=hours)))
+    except TokenError as error:
+        raise commands.fail(str(error)) from None
+
+
+@app.command(epilog="Example: relais invite agent fs-moreuil")
+def invite(role: RoleArgument, org: OrgArgument) -> None:
+    """Print a link by which one person logs in, once, within 24 hours; and nothing else."""
+    settings = commands.settings()
+    found = _checked(settings, role, org)
+    service = _PAGES_OF.get(found)
+    if service not in _WITH_LOGIN:
+        raise commands.fail(f"ROLE: there is no page with a login for {role} yet", 2)
+    try:
+        typer.echo(f"{settings.url(service)}/login?invitation={Tokens(settings).invite(found, org)}")
+    except TokenError as error:
+        raise commands.fail(str(error)) from None
+
+
+def _checked(settings: Settings, role: str, org: str) -> Role:
+    """The role, if there is such a one and the network files know `org` for it; exit 2 otherwise."""
     found = next((each for each in ROLES if each == role), None)
     if found is None:
         raise commands.fail(f"ROLE: {role} is none of {', '.join(ROLES)}", 2)
     known = _organisations(_network(settings), found)
     if known is not None and org not in known:
         raise commands.fail(f"ORG: the network files know no {org} for role {role}; they know {', '.join(known)}", 2)
-    try:
-        typer.echo(Tokens(settings).sign(found, org, valid=timedelta(hours=hours)))
-    except TokenError as error:
-        raise commands.fail(str(error)) from None
+    return found
 
 
 def _organisations(network: Network, role: Role) -> list[str] | None:

@@ -1,19 +1,37 @@
 """Proposing whom to meet, for a recorded visit or for one that an agent is still writing."""
 
-from datetime import date, datetime
+from dataclasses import replace
+from datetime import date, datetime, time
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
-from services.chassis.app import Work
-from services.chassis.errors import FieldError, Rejected
+from sqlalchemy import Connection
+
+from services.chassis.app import App, Work
+from services.chassis.errors import FieldError, Rejected, forbidden
 from services.contracts.codes import Mode, Outcome, concerns_spie, visit_class
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.contracts.visits import REPEATED, repeated_needs
 from services.network import communes
-from services.orientation.forms import SimulateForm, Simulation
+from services.orientation import advice, archive, consultation, contact_sheets, explaining, queries
+from services.orientation.consultation import Consultation, Problem, meant
+from services.orientation.forms import (
+    ContactSheetsPage,
+    ContactSheetsQuery,
+    CounterForm,
+    ExplainForm,
+    Explanation,
+    LookUp,
+    ServicesPage,
+    ServicesQuery,
+    SimulateForm,
+    Simulation,
+)
 from services.orientation.rules import Rules
 
+S = TypeVar("S", bound=SimulateForm)
 _PARIS = ZoneInfo("Europe/Paris")
 
 
@@ -26,6 +44,9 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
     if visit.mode is Mode.HISTORY or all(need.outcome is not Outcome.TO_REFER for need in visit.needs):
         return
     proposals = rules.propose(rules.visit(visit, visit.needs, _day(visit.occurred_at)))
+    for proposal in proposals:
+        overridden = "yes" if proposal.chosen else "no"
+        work.count("relais_proposals", "Proposals made.", rule=proposal.rule, overridden=overridden)
     work.emit(
         OrientationProposed(
             orientation_id=work.ids.new(),
@@ -44,19 +65,123 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
 
 def simulate(form: SimulateForm, rules: Rules) -> Simulation:
     """What the rules would propose; stores nothing. Raises Rejected (422): unknown site or commune, need told twice."""
+    form = _checked(form, rules)
+    day = _day(form.occurred_at)
+    needs = [need.code for need in form.needs]
+    charter = rules.network.charter_in_force(form.site, day) is not None
+    proposals = rules.propose(rules.visit(form, form.needs, day))
+    return Simulation(
+        spie=charter and concerns_spie(needs, form.publics),
+        class_=visit_class(needs),
+        rules_version=rules.book.version,
+        proposals=proposals,
+        information=advice.information(rules.network, needs, form.publics, charter=charter),
+        journeys=advice.journeys(rules.network, proposals),
+    )
+
+
+def explain(form: ExplainForm, connection: Connection) -> Explanation:
+    """Why the rules proposed what they did, by the rules of the visit's day. Raises Rejected (422) as `simulate`."""
+    if form.rules_version:
+        found = archive.of_version(connection, form.rules_version)
+    else:
+        found = archive.of_visit(connection, form.site, form.visit_id, form.occurred_at)
+    if found is None:
+        detail = "Aucune règle de cette version n’a été en vigueur ici."
+        raise Rejected("invalid", detail, errors=[{"pointer": "/rules_version", "detail": detail}])
+    return explained(form, found.rules, found.why)
+
+
+def explained(form: SimulateForm, rules: Rules, why: archive.Why) -> Explanation:
+    """The same by these very rules. Raises Rejected (422) as `simulate`."""
+    form = _checked(form, rules)
+    return explaining.explain(form, rules, _day(form.occurred_at), why)
+
+
+def blank(site: str, rules: Rules, app: App) -> Consultation:
+    """The agent's page before anything was filled in. Raises Rejected (403) for an unknown site."""
+    found = rules.network.site(site)
+    if found is None:
+        raise forbidden("Votre site n’est pas dans les fichiers de réseau.")
+    return Consultation(CounterForm(), found, _day(app.clock.now()))
+
+
+def consult(form: CounterForm, site: str, rules: Rules, app: App) -> Consultation:
+    """What the agent's page shows for what was filled in; stores nothing. Raises Rejected (403) as `blank`.
+
+    For a day that is past, by the rules of that day.
+    """
+    page = replace(blank(site, rules, app), form=form)
+    now, today = app.clock.now(), page.day
+    asked, problems = consultation.read(form, today)
+    if asked is None:
+        return replace(page, problems=problems)
+    occurred_at = now if asked.day == today else datetime.combine(asked.day, time(12), _PARIS)
+    visit = asked.visit(site, occurred_at)
+    why: archive.Why = "in-use"
+    if asked.day < today:
+        with app.read() as connection:
+            kept = archive.of_visit(connection, site, None, occurred_at)
+        rules, why = (kept.rules, kept.why) if kept else (rules, why)
+    seen = rules.visit(visit, visit.needs, asked.day)
+    simulation = simulate(visit, rules)
+    return replace(
+        page,
+        form=form.model_copy(update={"commune": visit.commune or ""}),
+        day=asked.day,
+        problems=problems,
+        simulation=simulation,
+        explanation=explained(visit, rules, why),
+        partners=rules.partners_for(seen),
+        sheets={
+            (each.need, one.partner): sheet
+            for each in simulation.proposals
+            for one in each.recipients
+            if (sheet := rules.sheet(one.partner, each.need, seen))
+        },
+        told={
+            each.need: advice.information(
+                rules.network, [each.need], visit.publics, charter=seen.charter_department is not None
+            )
+            for each in simulation.proposals
+            if each.desk_first
+        },
+        reference=asked.reference,
+    )
+
+
+def look_up_sheets(asked: LookUp, site: str, rules: Rules, app: App) -> tuple[Problem | None, ContactSheetsPage | None]:
+    """The contact sheets around a commune, by default the site's; or what is wrong with the commune."""
+    page = blank(site, rules, app)
+    commune, problem = meant(asked.commune)
+    if problem:
+        return problem, None
+    query = ContactSheetsQuery(need=asked.need or None, commune=commune or page.site.commune)
+    return None, contact_sheets.list_sheets(query, rules.network, page.day)
+
+
+def look_up_services(asked: LookUp, site: str, rules: Rules, app: App) -> tuple[Problem | None, ServicesPage | None]:
+    """A page of the directory around a commune, by default the site's; or what is wrong with the commune."""
+    page = blank(site, rules, app)
+    commune, problem = meant(asked.commune)
+    if problem:
+        return problem, None
+    query = ServicesQuery(
+        need=asked.need or None,
+        public=asked.public or None,
+        commune=commune or page.site.commune,
+        after=asked.after or None,
+    )
+    with app.read() as connection:
+        return None, queries.list_services(query, connection)
+
+
+def _checked(form: S, rules: Rules) -> S:
     if errors := _errors(form, rules):
         raise Rejected("invalid", errors[0]["detail"], errors=errors)
     if form.commune:
         form = form.model_copy(update={"commune": communes.today(form.commune)})
-    day = _day(form.occurred_at)
-    needs = [need.code for need in form.needs]
-    charter = rules.network.charter_in_force(form.site, day)
-    return Simulation(
-        spie=charter is not None and concerns_spie(needs, form.publics),
-        class_=visit_class(needs),
-        rules_version=rules.book.version,
-        proposals=rules.propose(rules.visit(form, form.needs, day)),
-    )
+    return form
 
 
 def _errors(form: SimulateForm, rules: Rules) -> list[FieldError]:

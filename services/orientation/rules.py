@@ -5,18 +5,21 @@ from collections.abc import Iterable
 from datetime import date
 from functools import lru_cache
 
+from services.contracts.codes import Need
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.contracts.orientation import ContactSheet, Proposal, Recipient
 from services.network import ContactSheet as Sheet
-from services.network import Network, communes
+from services.network import Network, Partner, communes
+from services.network.rules_text import version_of
 from services.orientation import domain
 from services.orientation.domain import EVERYWHERE
 
 
 def rulebook_of(network: Network) -> domain.Rulebook:
     """Index the network's routing table and partners; the table is empty where no file has lines."""
+    journeys = {journey.id: journey.reference for journey in network.journeys}
     return domain.Rulebook(
-        version=network.rules_version or "none",
+        version=version_of(network),
         lines=tuple(
             domain.Line(
                 id=line.id,
@@ -34,6 +37,8 @@ def rulebook_of(network: Network) -> domain.Rulebook:
                 resident=line.resident,
                 msa=line.msa,
                 urgent=line.urgent,
+                source=line.source,
+                journey=journeys.get(line.journey or ""),
             )
             for line in network.lines
         ),
@@ -68,6 +73,7 @@ class Rules:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.book = rulebook_of(network)
+        self.names = {partner.id: partner.name for partner in network.partners}
         # By partner and need, then place; without a need it is for any. A national partner may have one for each place.
         self._sheets: defaultdict[tuple[str, str | None], dict[str, ContactSheet]] = defaultdict(dict)
         for sheet in network.contact_sheets:
@@ -106,19 +112,24 @@ class Rules:
                 desk_first=found.desk_first,
                 unmet=found.unmet,
                 sensitive=found.sensitive,
-                contact_sheet=self._sheet(found, visit),
+                contact_sheet=self.sheet(found.recipients[0].partner, found.need, visit) if found.recipients else None,
                 chosen=found.chosen,
+                source=found.source,
+                journey=found.journey,
             )
             for found in domain.orient(visit, self.book)
         )
 
-    def _sheet(self, found: domain.Proposal, visit: domain.Visit) -> ContactSheet | None:
-        """The first recipient's narrowest one: this need before any, then the commune before the département."""
-        if not found.recipients:
-            return None
-        for need in (found.need, None):
-            sheets = self._sheets.get((found.recipients[0].partner, need), {})
-            sheet = sheets.get(visit.residence) or sheets.get(visit.department) or sheets.get(EVERYWHERE)
-            if sheet:
-                return sheet
+    def sheet(self, partner: str, need: Need, visit: domain.Visit) -> ContactSheet | None:
+        """A partner's narrowest one: this need before any, then the commune before the département."""
+        for asked in (need, None):
+            sheets = self._sheets.get((partner, asked), {})
+            found = sheets.get(visit.residence) or sheets.get(visit.department) or sheets.get(EVERYWHERE)
+            if found:
+                return found
         return None
+
+    def partners_for(self, visit: domain.Visit) -> tuple[Partner, ...]:
+        """The partners whom the agent may choose for the person: all that can receive them, by name."""
+        able = {partner.id for partner in self.book.partners if partner.receives(visit)}
+        return tuple(sorted((each for each in self.network.partners if each.id in able), key=lambda each: each.name))

@@ -3,22 +3,36 @@
 from services.chassis.app import Work
 from services.chassis.errors import forbidden
 from services.chassis.http import Answer, Request, http
+from services.chassis.login import WebWithLogin
 from services.chassis.provider import AppProvider, Provided
 from services.chassis.subscription import subscribe
-from services.chassis.web import Web
+from services.chassis.tokens import Role
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.network import load
-from services.orientation import handlers
-from services.orientation.forms import SimulateForm, Simulation
+from services.orientation import archive, contact_sheets, handlers, pages, queries
+from services.orientation.forms import (
+    ContactSheetsPage,
+    ContactSheetsQuery,
+    CounterForm,
+    ExplainForm,
+    Explanation,
+    LookUp,
+    ServicesPage,
+    ServicesQuery,
+    SimulateForm,
+    Simulation,
+)
 from services.orientation.rules import Rules
 
+READERS: tuple[Role, ...] = ("site", "agent", "partner")
 
-class OrientationService(Web):
+
+class OrientationService(WebWithLogin):
     """`VisitRecorded` in, `OrientationProposed` out."""
 
     name = "orientation"
-    app = AppProvider()
+    app = AppProvider(readings=contact_sheets.readings, prepare=archive.keep_from_now)
     rules = Provided(lambda settings: Rules(load(settings.network)))
 
     @subscribe(VisitRecorded)
@@ -33,3 +47,64 @@ class OrientationService(Web):
         if form.site != request.caller.org:
             raise forbidden("Ce jeton n’est pas celui de ce site.")
         return Answer(handlers.simulate(form, self.rules))
+
+    @http("POST", "/v1/orientations/explain", roles=("site", "agent"), form=ExplainForm, answer=Explanation)
+    def post_explanation(self, request: Request) -> Answer:
+        """Which lines of the table matched a visit, and why the others did not, by the rules of its day."""
+        form = request.body(ExplainForm)
+        if form.site != request.caller.org:
+            raise forbidden("Ce jeton n’est pas celui de ce site.")
+        with self.app.read() as connection:
+            return Answer(handlers.explain(form, connection))
+
+    @http("GET", "/v1/contact-sheets", roles=READERS, query=ContactSheetsQuery, answer=ContactSheetsPage)
+    def get_contact_sheets(self, request: Request) -> Answer:
+        """Named direct contacts, for a need and around a commune."""
+        query, today = request.query(ContactSheetsQuery), contact_sheets.paris_day(self.app)
+        return Answer(contact_sheets.list_sheets(query, self.rules.network, today))
+
+    @http("GET", "/v1/services", roles=READERS, query=ServicesQuery, answer=ServicesPage)
+    def get_services(self, request: Request) -> Answer:
+        """The service directory: by need, by public, around a commune."""
+        with self.app.read() as connection:
+            return Answer(queries.list_services(request.query(ServicesQuery), connection))
+
+    @http("GET", "/", session=("agent", "site"))
+    def counter(self, request: Request) -> Answer:
+        """The agent's page: a form of what the person says."""
+        shown = handlers.blank(request.caller.org, self.rules, self.app)
+        return Answer.html(pages.counter(shown, self.rules.names))
+
+    @http("POST", "/", session=("agent", "site"), form=CounterForm)
+    def consult(self, request: Request) -> Answer:
+        """Whom the rules propose, why, and each contact sheet; stores nothing."""
+        shown = handlers.consult(request.form(CounterForm), request.caller.org, self.rules, self.app)
+        return Answer.html(pages.counter(shown, self.rules.names), 422 if shown.problems else 200)
+
+    @http("POST", "/fiche", session=("agent", "site"), form=CounterForm)
+    def slip(self, request: Request) -> Answer:
+        """What the person takes away, to print on half a page."""
+        shown = handlers.consult(request.form(CounterForm), request.caller.org, self.rules, self.app)
+        if shown.problems:
+            return Answer.html(pages.counter(shown, self.rules.names), 422)
+        return Answer.html(pages.slip(shown, self.rules.names), scripts=True)
+
+    @http("GET", "/fiches", session=("agent", "site"), query=LookUp)
+    def sheets(self, request: Request) -> Answer:
+        """The contact sheets around the site, or another commune."""
+        asked = request.query(LookUp)
+        problem, found = handlers.look_up_sheets(asked, request.caller.org, self.rules, self.app)
+        return Answer.html(pages.sheets(asked, problem, found), 422 if problem else 200)
+
+    @http("GET", "/annuaire", session=("agent", "site"), query=LookUp)
+    def directory(self, request: Request) -> Answer:
+        """The service directory around the site, or another commune."""
+        asked = request.query(LookUp)
+        problem, found = handlers.look_up_services(asked, request.caller.org, self.rules, self.app)
+        return Answer.html(pages.directory(asked, problem, found), 422 if problem else 200)
+
+    @http("GET", "/assets/print.js")
+    def print_script(self, _request: Request) -> Answer:
+        """What the slip's button does."""
+        headers = {"Cache-Control": "max-age=3600"}
+        return Answer(pages.PRINT_SCRIPT, content_type="text/javascript; charset=utf-8", headers=headers)

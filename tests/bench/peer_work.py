@@ -158,6 +158,8 @@ class Proposer:
                 if one.recipients
                 else None,
                 "chosen": one.chosen,
+                "source": one.source,
+                "journey": one.journey,
             }
             for one in orientation.orient(visit, self._rules.book)
         ]
@@ -201,9 +203,8 @@ class Proposer:
 
     def _find_sheet(self, partner: str, need: codes.Need, residence: str) -> Json | None:
         """The contact sheet that Relais would add, looked up once for each partner, need and place."""
-        to = orientation.Recipient(partner, codes.Category.LOCAL, "")
         visit = orientation.Visit(date.min, residence, (), codes.AgeBand.UNKNOWN)
-        found = self._rules._sheet(orientation.Proposal(need, (to,), "", ""), visit)  # noqa: SLF001
+        found = self._rules.sheet(partner, need, visit)
         return found.model_dump() if found else None
 
 
@@ -246,7 +247,7 @@ class Opener:
         shared = {"need": proposal["need"], "site": data["site"], "department": department}
         shared |= {"reason": proposal["reason"], "due_at": due}
         inside = {"referral_id": id_, "visit_id": data["visit_id"], "case": data["case"], **shared}
-        inside |= {"partner": partner, "category": category, "step": 1}
+        inside |= {"partner": partner, "category": category, "step": 1, "sender": None}
         key = f"ReferralSent.{category}.{partner}.{department}"
         batch.emit(self._inside, key, event.get("traceparent"), inside)
         path = f"/v1/referrals/{id_}"

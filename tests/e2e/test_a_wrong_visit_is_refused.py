@@ -71,6 +71,12 @@ def ago(**distance: float) -> str:
             "/needs/0/recipient", "réseau", {"needs": [need("logement", recipient="x")]}, id="no such partner"
         ),
         pytest.param(
+            "/needs/0/override_reason",
+            "pas de choix à expliquer",
+            {"needs": [need("logement", override_reason="Suit déjà la famille.")]},
+            id="a reason for no choice",
+        ),
+        pytest.param(
             "/agreement/recipients/1", "catégorie", {"agreement": {"recipients": ["state", "x"]}}, id="agreed"
         ),
         pytest.param(

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```(sh|toml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Not for this house: what builds or administers another one.
 ELSEWHERE = ("make ", "rabbitmqctl", "psql", "relais run", "dead-letters")
+# Who is expected at the site of the guide, as the guide's own command prints it.
+EXPECTED_PERSON = "mission-locale-santerre numerique "
 # As a reader would: look again a moment later. An error of the API is an error of the guide.
 CURL = """#!/bin/sh
 for _ in 1 2 3 4 5 6 7 8 9 10; do /usr/bin/env -i "$REAL_CURL" --fail-with-body -sS "$@" && exit; sleep 0.5; done
@@ -40,8 +43,11 @@ def script_of(page: Path, house: House) -> str:
     ("page", "words"),
     [
         ("README.md", ["reference", "Mission locale", "Visite (France services Moreuil)", '"proposals"']),
-        ("docs/sites.md", ["reference", "16-logement", "1 visits recorded, 0 refused", "referrals"]),
-        ("docs/partenaires.md", ["fr.relais.ReferralSent.v1", '"state":"received"']),
+        ("docs/sites.md", ["reference", "16-logement", "1 visits recorded, 0 refused", "referrals", EXPECTED_PERSON]),
+        (
+            "docs/partenaires.md",
+            ["fr.relais.ReferralSent.v1", '"state":"received"', '"need":"declarer-revenus","state":"sent"'],
+        ),
         ("docs/network-files.md", ["nothing to mend"]),
     ],
 )
@@ -50,6 +56,9 @@ def test_every_command_of_a_guide_works(house: House, tmp_path: Path, page: str,
     body = visit()
     house.post_visit(body)
     house.sent(body)
+    expected = {"referral_id": str(uuid4()), "site": "fs-moreuil", "need": "numerique", "agreed": True}
+    headers = house.bearer("partner", "mission-locale-santerre")
+    house.client.post(f"{house.url('referral')}/v1/referrals", json=expected, headers=headers).raise_for_status()
     tools = tmp_path / "tools"
     tools.mkdir()
     for name, text in (("relais", f'#!/bin/sh\nexec "{sys.executable}" -m services "$@"\n'), ("curl", CURL)):

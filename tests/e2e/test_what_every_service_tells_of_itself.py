@@ -14,9 +14,15 @@ from tests.support.prometheus import complaints, samples
 
 CALLS = {
     "intake": {("post", "/v1/visits"), ("post", "/v1/visits/batch")},
-    "orientation": {("post", "/v1/orientations/simulate")},
+    "orientation": {
+        ("post", "/v1/orientations/simulate"),
+        ("post", "/v1/orientations/explain"),
+        ("get", "/v1/contact-sheets"),
+        ("get", "/v1/services"),
+    },
     "referral": {
         ("get", "/v1/referrals"),
+        ("post", "/v1/referrals"),
         ("get", "/v1/referrals/events"),
         ("post", "/v1/referrals/{referral_id}/answers"),
     },
@@ -36,6 +42,8 @@ OWN = {
         "relais_events_published_total": {"service", "type"},
     },
     "orientation": {
+        "relais_proposals_total": {"rule", "overridden"},
+        "relais_contact_sheets_stale": {"partner"},
         "relais_events_published_total": {"service", "type"},
         "relais_events_handled_total": {"service", "type", "outcome"},
         "relais_event_lag_seconds_bucket": {"le"},
@@ -120,8 +128,13 @@ def test_its_openapi_document_is_valid_and_complete(house: House, service: str) 
     listed = {(method, path) for path, methods in found["paths"].items() for method in methods}
     ours = {("get", path) for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/schemas/{name}")}
     assert listed >= CALLS[service] | ours
-    with_roles = {(m, p) for p, methods in found["paths"].items() for m, call in methods.items() if "security" in call}
-    assert with_roles == {call for call in CALLS[service] if call[1].startswith("/v1/")}
+    with_token = {
+        (method, path)
+        for path, methods in found["paths"].items()
+        for method, call in methods.items()
+        if {"bearer": []} in call.get("security", ())
+    }
+    assert with_token == {call for call in CALLS[service] if call[1].startswith("/v1/")}
 
 
 def test_a_body_and_a_query_are_described_by_schema(house: House) -> None:

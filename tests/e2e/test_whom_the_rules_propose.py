@@ -1,5 +1,6 @@
 """The routing table seen from outside: simulated before the visit is posted, proposed and sent after."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,25 @@ def test_the_agents_choice_travels_and_its_reason_stays(house: House) -> None:
     assert "famille" not in f"{recorded}{proposed}"
 
 
+def test_how_often_agents_override_a_rule_is_told(house: House) -> None:
+    """As a metric of orientation, and rule by rule in the exact report; naming the partner proposed is no override."""
+    at = datetime.now(UTC) - timedelta(days=6)
+    day = paris_day(at).isoformat()
+    for recipient in ("departement-80-spie", "departement-80", None):
+        body = adult(occurred_at=at.isoformat(), needs=[need("logement", recipient=recipient)])
+        assert house.post_visit(body).status_code == 201
+        house.sent(body)
+    answer = house.client.get(
+        f"{house.url('reporting')}/v1/reports/activity",
+        headers=house.bearer("steering", "fs-moreuil"),
+        params={"from": day, "to": day},
+    )
+    (rule,) = answer.json()["overrides"]
+    assert rule == {"rule": "16-logement", "proposals": 3, "overridden": 1, "rate": 0.3333}
+    told = house.metrics("orientation")
+    assert re.search(r'^relais_proposals_total\{overridden="yes",rule="16-logement"\} [1-9]', told, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("site", "commune", "spie"), [("fs-moreuil", "80570", 1), ("fs-roye", "80685", 1), ("hem", "59299", 0)]
 )
@@ -168,6 +188,17 @@ def test_the_printed_slip_names_a_person_for_this_very_need(house: House) -> Non
     assert housing["recipients"][0]["partner"] == income["recipients"][0]["partner"] == "departement-80"
     assert housing["contact_sheet"]["name"] == "Émilie Exemple"
     assert income["contact_sheet"]["name"] == "Claire Exemple"
+
+
+def test_what_the_person_is_told_and_what_happens_next_come_with_the_proposals(house: House) -> None:
+    """First-level information at a site of the charter, each proposal's source, and its typical journey in full."""
+    found = simulate(house, visit())
+    (proposal,) = found["proposals"]
+    assert (proposal["source"], proposal["journey"]) == ("loi", "jeune-sans-emploi-ni-formation@1")
+    (journey,) = found["journeys"]
+    assert f"{journey['id']}@{journey['version']}" == proposal["journey"]
+    assert {"who", "what", "within"} == set(journey["steps"][0])
+    assert any("service public de l’insertion et de l’emploi" in text for text in found["information"])
 
 
 @pytest.mark.parametrize(("day", "first"), [("2023-12-29", "departement-80"), ("2024-01-02", "france-renov")])

@@ -17,7 +17,7 @@ from services.contracts.referral import PartnerReferralSent
 from services.contracts.topology import SERVICES
 from services.intake.forms import VisitAnswer, VisitForm
 from services.network import load_files
-from services.referral.forms import AnswerForm, AnswerTaken
+from services.referral.forms import AnswerForm, AnswerTaken, ReferralForm, ReferralTaken
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -55,6 +55,8 @@ def form_of(document: dict[str, Any]) -> type[BaseModel] | None:
         ("specversion", CloudEvent),
         ("step", AnswerTaken),
         ("answer_id", AnswerForm),
+        ("agreed", ReferralForm),
+        ("state", ReferralTaken),
     ):
         if field in document:
             return form

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from services.contracts.codes import (
     SENSITIVE_NEEDS,
@@ -45,6 +46,8 @@ class Proposal:
     unmet: bool = False
     sensitive: bool = False
     chosen: str | None = None
+    source: str | None = None
+    journey: str | None = None
 
 
 def orient(visit: Visit, rulebook: Rulebook) -> tuple[Proposal, ...]:
@@ -65,23 +68,25 @@ def _proposals(need: ExpressedNeed, visit: Visit, rulebook: Rulebook) -> Iterabl
     line = rulebook.line(need, visit) or Line(NO_LINE, frozenset({need.code}), _NO_LINE_REASON, recipients=((),))
     sensitive = _is_sensitive(need, line, visit)
     chains = _chains(line, visit, rulebook)
+    propose = partial(Proposal, need.code, rule=line.id, source=line.source, journey=line.journey)
     picked = None
     if need.recipient is not None and not line.urgent:
         picked = rulebook.chosen(need.recipient, visit)
         if picked is None:
-            yield Proposal(need.code, (), line.id, _CHOICE_REASON, desk_first=True, sensitive=sensitive)
+            yield propose(recipients=(), reason=_CHOICE_REASON, desk_first=True, sensitive=sensitive)
             return
-        chains = _with_first(picked, chains)
+        if any(chain[0] is picked for chain in chains):
+            picked = None  # the agent agrees with the table
+        else:
+            chains = _with_first(picked, chains)
     if not chains:
         unmet = bool(line.recipients)
         reason = f"{line.reason} {_NOBODY_REASON}" if unmet else line.reason
-        yield Proposal(need.code, (), line.id, reason, desk_first=True, unmet=unmet, sensitive=sensitive)
+        yield propose(recipients=(), reason=reason, desk_first=True, unmet=unmet, sensitive=sensitive)
     for chain in chains:
-        yield Proposal(
-            need.code,
-            tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
-            line.id,
-            _reason(chain[0], picked, line, visit),
+        yield propose(
+            recipients=tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
+            reason=_reason(chain[0], picked, line, visit),
             sensitive=sensitive or chain[0].reveals_health,
             chosen=picked.id if picked is not None and chain[0] is picked else None,
         )

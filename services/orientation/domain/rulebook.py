@@ -34,6 +34,7 @@ class Step:
 class Line:
     """One line of the table; each field means what it means in the network file (see `services.network.Line`).
 
+    `journey` is written `id@version` here.
     Whether its conditions hold is read from a `_Index`.
     """
 
@@ -49,6 +50,8 @@ class Line:
     resident: bool = False
     msa: str | None = None
     urgent: bool = False
+    source: str | None = None
+    journey: str | None = None
 
     def steps(self, visit: Visit) -> tuple[tuple[Step, ...], ...]:
         """Give the kinds to try, one tuple for each referral."""

@@ -64,7 +64,6 @@ def test_only_needs_to_refer_are_proposed() -> None:
     [
         ("france-travail", "france-travail > mission-locale-santerre"),
         ("cap-emploi-80", "cap-emploi-80 > mission-locale-santerre > france-travail"),
-        ("mission-locale-santerre", "mission-locale-santerre > france-travail"),
     ],
 )
 def test_agents_choice_comes_first_and_keeps_the_others(choice: str, expected: str) -> None:
@@ -74,10 +73,23 @@ def test_agents_choice_comes_first_and_keeps_the_others(choice: str, expected: s
     assert proposals[0].chosen == choice
 
 
+def test_agents_choice_of_the_one_proposed_is_no_override() -> None:
+    """Naming the partner that the table proposes first says yes to it: the proposal is the very same."""
+    agreed = orient(visit(YOUNG, age="18-20", choice="mission-locale-santerre"), shipped())
+    assert agreed == orient(visit(YOUNG, age="18-20"), shipped())
+
+
 def test_agents_choice_leads_its_own_half_of_an_and_line() -> None:
-    """CPAM and CNAF both stay; only the proposal that the choice leads is marked."""
+    """Of the ASE and the Mission locale both stay; only the proposal that another partner now leads is marked."""
+    proposals = orient(visit(WORK, publics="sortant-ase", age="18-20", choice="cap-emploi-80"), shipped())
+    assert routes(proposals) == "cap-emploi-80 > ase-80 + mission-locale-santerre"
+    assert [each.chosen for each in proposals] == ["cap-emploi-80", None]
+
+
+def test_agents_choice_of_either_of_an_and_line_is_no_override() -> None:
+    """CPAM and CNAF are both proposed first, each by its own referral: naming one changes nothing."""
     proposals = orient(visit("attendre-un-enfant", choice="cnaf"), shipped())
-    assert [(each.recipients[0].partner, each.chosen) for each in proposals] == [("cpam", None), ("cnaf", "cnaf")]
+    assert [(each.recipients[0].partner, each.chosen) for each in proposals] == [("cpam", None), ("cnaf", None)]
 
 
 def test_agent_may_choose_where_the_table_keeps_a_need_at_the_desk() -> None:

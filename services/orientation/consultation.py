@@ -1,0 +1,123 @@
+"""What the agent's page is about: what was filled in, what is wrong with it, and what the rules answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from services.contracts.codes import Channel, Need, Outcome, Regime
+from services.contracts.orientation import ContactSheet, Proposal
+from services.contracts.references import normalised_reference, shown_reference
+from services.network import Partner, Site, communes
+from services.network.communes import Commune
+from services.orientation.forms import CounterForm, Explanation, SimulatedNeed, SimulateForm, Simulation
+
+_OLDEST = date(2020, 1, 1)  # the year the France services label began
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a field, in French. `communes` are those that a name may mean."""
+
+    field: str
+    text: str
+    communes: tuple[Commune, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A form without a problem that matters."""
+
+    form: CounterForm
+    commune: str | None
+    day: date
+    reference: str | None
+
+    def visit(self, site: str, occurred_at: datetime) -> SimulateForm:
+        """The visit that would be posted; each need is to be referred, obstacles go with several obstacles only."""
+        form = self.form
+        chosen = dict(each.split(":") for each in form.choices if each)
+        return SimulateForm(
+            site=site,
+            occurred_at=occurred_at,
+            channel=Channel.DESK,
+            commune=self.commune,
+            age_band=form.age_band,
+            publics=form.publics,
+            france_travail_registered={"yes": True, "no": False}.get(form.france_travail_registered),
+            regime=Regime(form.regime) if form.regime else None,
+            needs=tuple(
+                SimulatedNeed(
+                    code=need,
+                    outcome=Outcome.TO_REFER,
+                    obstacles=form.obstacles if need is Need.FREINS_MULTIPLES else (),
+                    recipient=chosen.get(need),
+                )
+                for need in dict.fromkeys(form.needs)
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class Consultation:
+    """All that the page shows. Without `simulation` there is nothing to propose yet, or `problems` say why not.
+
+    `told` is first-level information for the needs that stay at the desk.
+    """
+
+    form: CounterForm
+    site: Site
+    day: date
+    problems: tuple[Problem, ...] = ()
+    simulation: Simulation | None = None
+    explanation: Explanation | None = None
+    partners: tuple[Partner, ...] = ()
+    sheets: Mapping[tuple[Need, str], ContactSheet] = field(default_factory=dict)
+    told: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
+    reference: str | None = None
+
+    @property
+    def proposals(self) -> tuple[Proposal, ...]:
+        """What is proposed."""
+        return self.simulation.proposals if self.simulation else ()
+
+
+def read(form: CounterForm, today: date) -> tuple[Asked | None, tuple[Problem, ...]]:
+    """What a form asks, unless a problem stands in the way. A mistyped reference is one that does not."""
+    problems = []
+    if not form.needs:
+        problems.append(Problem("needs", "Cochez au moins un besoin."))
+    commune, doubt = meant(form.commune)
+    if doubt:
+        problems.append(doubt)
+    day = _day(form.day, today)
+    if day is None:
+        problems.append(Problem("day", f"Une date passée est attendue, du 1er janvier {_OLDEST.year} à aujourd’hui."))
+    reference = normalised_reference(form.reference) if form.reference else None
+    mistyped = bool(form.reference) and reference is None
+    asked = None
+    if day and not problems:
+        asked = Asked(form, commune, day, shown_reference(reference) if reference else None)
+    if mistyped:
+        text = "Cette référence est mal recopiée : douze lettres et chiffres sont attendus, comme K7M2-Q4XD-1B9Y."
+        problems.append(Problem("reference", text))
+    return asked, tuple(problems)
+
+
+def meant(text: str) -> tuple[str | None, Problem | None]:
+    """The commune of today that a name or code means, or why none: a name that several have is never guessed at."""
+    if not text:
+        return None, None
+    found = communes.named(text)
+    if len(found) == 1:
+        return found[0].current, None
+    if found:
+        return None, Problem("commune", "Plusieurs communes portent ce nom : choisissez la bonne.", tuple(found))
+    return None, Problem("commune", "Aucune commune n’a ce nom ni ce code INSEE. Le code postal ne convient pas.")
+
+
+def _day(text: str, today: date) -> date | None:
+    try:
+        day = date.fromisoformat(text) if text else today
+    except ValueError:
+        return None
+    return day if _OLDEST <= day <= today else None

@@ -1,0 +1,1 @@
+document.querySelector("button[data-print]").addEventListener("click", () => window.print());
