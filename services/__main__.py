@@ -22,8 +22,8 @@ from services.demonstration import demonstrate
 from services.intake import commands as intake
 from services.network import Network, NetworkError, load
 from services.network import commands as network
-from services.orientation import commands as orientation
-from services.orientation.explain_command import explain
+from services.orientation.commands import directory as orientation
+from services.orientation.commands.explain import explain
 from services.reporting import commands as reporting
 
 app = typer.Typer(

@@ -61,6 +61,11 @@ class Answer:
         return cls(text, status, _HTML, policy)
 
     @classmethod
+    def asset(cls, text: str, kind: str) -> "Answer":
+        """A file that a page refers to; `kind` is its media type, such as `text/css`. Browsers keep it for an hour."""
+        return cls(text, content_type=f"{kind}; charset=utf-8", headers={"Cache-Control": "max-age=3600"})
+
+    @classmethod
     def see_other(cls, location: str, headers: dict[str, str] | None = None) -> "Answer":
         """Where a browser shall go on (303)."""
         return cls("", 303, _HTML, {"Location": location, **(headers or {})})

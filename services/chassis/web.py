@@ -59,6 +59,4 @@ class Web:
     @http("GET", "/assets/relais.css")
     def stylesheet(self, _request: Request) -> Answer:
         """The only asset of all pages: a file of our own, so that no page needs an inline style."""
-        return Answer(
-            pages.STYLESHEET, content_type="text/css; charset=utf-8", headers={"Cache-Control": "max-age=3600"}
-        )
+        return Answer.asset(pages.STYLESHEET, "text/css")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from datetime import date
 from enum import IntEnum
 from functools import cache
-from zoneinfo import ZoneInfo
 
 from prometheus_client.metrics_core import Metric
 
@@ -14,9 +13,9 @@ from services.chassis.errors import Rejected
 from services.chassis.metrics import gauge
 from services.contracts.codes import Need, department_of
 from services.network import ContactSheet, Network, Partner, communes, load
+from services.orientation.asking import paris_day
 from services.orientation.forms import ContactSheetsPage, ContactSheetsQuery, FoundSheet
 
-_PARIS = ZoneInfo("Europe/Paris")
 # Read once, as the service's own network is: a file that changes is taken at the next start.
 _network = cache(load)
 
@@ -55,17 +54,12 @@ def list_sheets(query: ContactSheetsQuery, network: Network, today: date) -> Con
 
 def readings(app: App) -> Iterator[Metric]:
     """How many sheets of each partner are to be verified again; nothing of what is on them."""
-    day = paris_day(app)
+    day = paris_day(app.clock.now())
     stale: Counter[str] = Counter()
     for sheet in _network(app.settings.network).contact_sheets:
         stale[sheet.partner] += sheet.stale(day)
     rows = [((partner,), number) for partner, number in stale.items()]
     yield gauge("relais_contact_sheets_stale", "Contact sheets to verify again.", ("partner",), rows)
-
-
-def paris_day(app: App) -> date:
-    """Today, as the counter lives it."""
-    return app.clock.now().astimezone(_PARIS).date()
 
 
 def _kinds(network: Network, need: Need | None) -> frozenset[str]:

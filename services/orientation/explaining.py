@@ -1,22 +1,39 @@
 """Why the rules proposed what they did, as site software, the `relais` command and the agent's page tell it."""
 
-from datetime import date
+from sqlalchemy import Connection
 
+from services.chassis.errors import Rejected
 from services.contracts.codes import NEED_LABELS
-from services.orientation import domain
+from services.orientation import archive, domain
 from services.orientation.archive import Why
+from services.orientation.asking import checked, paris_day
 from services.orientation.forms import (
     ExplainedAttempt,
     ExplainedLine,
     ExplainedNeed,
+    ExplainForm,
     Explanation,
     SimulateForm,
 )
 from services.orientation.rules import Rules
 
 
-def explain(form: SimulateForm, rules: Rules, day: date, why: Why) -> Explanation:
-    """Read the table again for a visit, line by line, as those rules have it. The site must be theirs."""
+def explain(form: ExplainForm, connection: Connection) -> Explanation:
+    """Why the rules proposed what they did, by the rules of the visit's day. Raises Rejected (422) as `simulate`."""
+    if form.rules_version:
+        found = archive.of_version(connection, form.rules_version)
+    else:
+        found = archive.of_visit(connection, form.site, form.visit_id, form.occurred_at)
+    if found is None:
+        detail = "Aucune règle de cette version n’a été en vigueur ici."
+        raise Rejected("invalid", detail, errors=[{"pointer": "/rules_version", "detail": detail}])
+    return explained(form, found.rules, found.why)
+
+
+def explained(form: SimulateForm, rules: Rules, why: Why) -> Explanation:
+    """The same by these very rules: the table read again, line by line. Raises Rejected (422) as `simulate`."""
+    form = checked(form, rules)
+    day = paris_day(form.occurred_at)
     visit = rules.visit(form, form.needs, day)
     charter = rules.network.charter_in_force(form.site, day)
     proposed = iter(rules.propose(visit))

@@ -1,28 +1,21 @@
 """Proposing whom to meet, for a recorded visit or for one that an agent is still writing."""
 
 from dataclasses import replace
-from datetime import date, datetime, time
-from typing import TypeVar
-from zoneinfo import ZoneInfo
-
-from sqlalchemy import Connection
+from datetime import datetime, time
 
 from services.chassis.app import App, Work
-from services.chassis.errors import FieldError, Rejected, forbidden
+from services.chassis.errors import forbidden
 from services.contracts.codes import Mode, Outcome, concerns_spie, visit_class
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
-from services.contracts.visits import REPEATED, repeated_needs
-from services.network import communes
 from services.orientation import advice, archive, consultation, contact_sheets, explaining, queries
+from services.orientation.asking import PARIS, checked, paris_day
 from services.orientation.consultation import Consultation, Problem, meant
 from services.orientation.forms import (
     ContactSheetsPage,
     ContactSheetsQuery,
     CounterForm,
-    ExplainForm,
-    Explanation,
     LookUp,
     ServicesPage,
     ServicesQuery,
@@ -30,9 +23,6 @@ from services.orientation.forms import (
     Simulation,
 )
 from services.orientation.rules import Rules
-
-S = TypeVar("S", bound=SimulateForm)
-_PARIS = ZoneInfo("Europe/Paris")
 
 
 def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
@@ -43,7 +33,7 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
     visit = event.data
     if visit.mode is Mode.HISTORY or all(need.outcome is not Outcome.TO_REFER for need in visit.needs):
         return
-    proposals = rules.propose(rules.visit(visit, visit.needs, _day(visit.occurred_at)))
+    proposals = rules.propose(rules.visit(visit, visit.needs, paris_day(visit.occurred_at)))
     for proposal in proposals:
         overridden = "yes" if proposal.chosen else "no"
         work.count("relais_proposals", "Proposals made.", rule=proposal.rule, overridden=overridden)
@@ -65,8 +55,8 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
 
 def simulate(form: SimulateForm, rules: Rules) -> Simulation:
     """What the rules would propose; stores nothing. Raises Rejected (422): unknown site or commune, need told twice."""
-    form = _checked(form, rules)
-    day = _day(form.occurred_at)
+    form = checked(form, rules)
+    day = paris_day(form.occurred_at)
     needs = [need.code for need in form.needs]
     charter = rules.network.charter_in_force(form.site, day) is not None
     proposals = rules.propose(rules.visit(form, form.needs, day))
@@ -80,30 +70,12 @@ def simulate(form: SimulateForm, rules: Rules) -> Simulation:
     )
 
 
-def explain(form: ExplainForm, connection: Connection) -> Explanation:
-    """Why the rules proposed what they did, by the rules of the visit's day. Raises Rejected (422) as `simulate`."""
-    if form.rules_version:
-        found = archive.of_version(connection, form.rules_version)
-    else:
-        found = archive.of_visit(connection, form.site, form.visit_id, form.occurred_at)
-    if found is None:
-        detail = "Aucune règle de cette version n’a été en vigueur ici."
-        raise Rejected("invalid", detail, errors=[{"pointer": "/rules_version", "detail": detail}])
-    return explained(form, found.rules, found.why)
-
-
-def explained(form: SimulateForm, rules: Rules, why: archive.Why) -> Explanation:
-    """The same by these very rules. Raises Rejected (422) as `simulate`."""
-    form = _checked(form, rules)
-    return explaining.explain(form, rules, _day(form.occurred_at), why)
-
-
 def blank(site: str, rules: Rules, app: App) -> Consultation:
     """The agent's page before anything was filled in. Raises Rejected (403) for an unknown site."""
     found = rules.network.site(site)
     if found is None:
         raise forbidden("Votre site n’est pas dans les fichiers de réseau.")
-    return Consultation(CounterForm(), found, _day(app.clock.now()))
+    return Consultation(CounterForm(), found, paris_day(app.clock.now()))
 
 
 def consult(form: CounterForm, site: str, rules: Rules, app: App) -> Consultation:
@@ -116,7 +88,7 @@ def consult(form: CounterForm, site: str, rules: Rules, app: App) -> Consultatio
     asked, problems = consultation.read(form, today)
     if asked is None:
         return replace(page, problems=problems)
-    occurred_at = now if asked.day == today else datetime.combine(asked.day, time(12), _PARIS)
+    occurred_at = now if asked.day == today else datetime.combine(asked.day, time(12), PARIS)
     visit = asked.visit(site, occurred_at)
     why: archive.Why = "in-use"
     if asked.day < today:
@@ -131,7 +103,7 @@ def consult(form: CounterForm, site: str, rules: Rules, app: App) -> Consultatio
         day=asked.day,
         problems=problems,
         simulation=simulation,
-        explanation=explained(visit, rules, why),
+        explanation=explaining.explained(visit, rules, why),
         partners=rules.partners_for(seen),
         sheets={
             (each.need, one.partner): sheet
@@ -174,26 +146,3 @@ def look_up_services(asked: LookUp, site: str, rules: Rules, app: App) -> tuple[
     )
     with app.read() as connection:
         return None, queries.list_services(query, connection)
-
-
-def _checked(form: S, rules: Rules) -> S:
-    if errors := _errors(form, rules):
-        raise Rejected("invalid", errors[0]["detail"], errors=errors)
-    if form.commune:
-        form = form.model_copy(update={"commune": communes.today(form.commune)})
-    return form
-
-
-def _errors(form: SimulateForm, rules: Rules) -> list[FieldError]:
-    errors: list[FieldError] = []
-    if rules.network.site(form.site) is None:
-        errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
-    if form.commune and (problem := communes.problem(form.commune)):
-        errors.append({"pointer": "/commune", "detail": problem})
-    errors += [{"pointer": f"/needs/{place}", "detail": REPEATED} for place in repeated_needs(form.needs)]
-    return errors
-
-
-def _day(instant: datetime) -> date:
-    """The day as the counter lives it."""
-    return instant.astimezone(_PARIS).date()

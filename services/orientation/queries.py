@@ -14,10 +14,10 @@ from sqlalchemy import tuple_ as in_turn
 
 from services.chassis.errors import Rejected
 from services.network import communes
+from services.orientation.directory.places import Point, codes_around, point_of
+from services.orientation.directory.thematiques import publics_of, words
 from services.orientation.forms import FoundService, FoundStructure, Reach, ServicesPage, ServicesQuery
-from services.orientation.places import Point, codes_around, point_of
 from services.orientation.tables import services, structures
-from services.orientation.thematiques import publics_of, words
 
 _EARTH_METRES = 6_371_009  # its mean radius
 _DEGREE_METRES = math.radians(_EARTH_METRES)

@@ -10,7 +10,8 @@ from services.chassis.tokens import Role
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.network import load
-from services.orientation import archive, contact_sheets, handlers, pages, queries
+from services.orientation import archive, contact_sheets, explaining, handlers, pages, queries
+from services.orientation.asking import paris_day
 from services.orientation.forms import (
     ContactSheetsPage,
     ContactSheetsQuery,
@@ -55,12 +56,12 @@ class OrientationService(WebWithLogin):
         if form.site != request.caller.org:
             raise forbidden("Ce jeton n’est pas celui de ce site.")
         with self.app.read() as connection:
-            return Answer(handlers.explain(form, connection))
+            return Answer(explaining.explain(form, connection))
 
     @http("GET", "/v1/contact-sheets", roles=READERS, query=ContactSheetsQuery, answer=ContactSheetsPage)
     def get_contact_sheets(self, request: Request) -> Answer:
         """Named direct contacts, for a need and around a commune."""
-        query, today = request.query(ContactSheetsQuery), contact_sheets.paris_day(self.app)
+        query, today = request.query(ContactSheetsQuery), paris_day(self.app.clock.now())
         return Answer(contact_sheets.list_sheets(query, self.rules.network, today))
 
     @http("GET", "/v1/services", roles=READERS, query=ServicesQuery, answer=ServicesPage)
@@ -106,5 +107,4 @@ class OrientationService(WebWithLogin):
     @http("GET", "/assets/print.js")
     def print_script(self, _request: Request) -> Answer:
         """What the slip's button does."""
-        headers = {"Cache-Control": "max-age=3600"}
-        return Answer(pages.PRINT_SCRIPT, content_type="text/javascript; charset=utf-8", headers=headers)
+        return Answer.asset(pages.PRINT_SCRIPT, "text/javascript")

@@ -18,7 +18,7 @@ from services.chassis.settings import Settings
 from services.contracts.codes import AgeBand, Category, Channel, Need, Outcome
 from services.contracts.orientation import OrientationProposed, Proposal, Recipient
 from services.network import load
-from services.orientation import archive, handlers
+from services.orientation import archive, explaining, handlers
 from services.orientation.forms import CounterForm, ExplainForm, SimulatedNeed
 from services.orientation.rules import Rules
 from services.orientation.tables import rules_in_use
@@ -65,7 +65,7 @@ def visit(occurred_at: datetime, visit_id: UUID | None = None, version: str | No
 def told(database: Database, form: ExplainForm) -> tuple[str, str]:
     """The reason of the line that applied, and why these rules."""
     with database.begin() as connection:
-        found = handlers.explain(form, connection)
+        found = explaining.explain(form, connection)
     (line,) = (line for line in found.needs[0].lines if line.applies)
     return line.reason, found.why_these_rules
 

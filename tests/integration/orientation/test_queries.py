@@ -12,7 +12,7 @@ from services.chassis.database import Database
 from services.chassis.errors import Rejected
 from services.chassis.migrate import migrate
 from services.contracts.codes import Need
-from services.orientation import importing
+from services.orientation.directory import importing
 from services.orientation.forms import FoundService, ServicesPage, ServicesQuery
 from services.orientation.queries import list_services
 from tests.support.offers import Row, as_list, service, structure

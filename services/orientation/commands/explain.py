@@ -14,7 +14,7 @@ from services.chassis.migrate import migrate
 from services.chassis.settings import Settings
 from services.network import NetworkError, load_files
 from services.network.loading import files_of
-from services.orientation import handlers
+from services.orientation import explaining
 from services.orientation.forms import ExplainedNeed, ExplainForm, Explanation
 from services.orientation.rules import Rules
 
@@ -55,12 +55,12 @@ def explain(
         form = form.model_copy(update={"rules_version": version})
     try:
         if files or not (version or _has_database(settings)):
-            found = handlers.explained(form, _rules(files or [settings.network]), "files")
+            found = explaining.explained(form, _rules(files or [settings.network]), "files")
         else:
             with commands.open_databases(["orientation"], "explain") as databases:
                 migrate(databases["orientation"], "orientation")
                 with databases["orientation"].begin() as connection:
-                    found = handlers.explain(form, connection)
+                    found = explaining.explain(form, connection)
     except Rejected as error:
         raise commands.fail(_problems(file, error), 2) from None
     if as_json:

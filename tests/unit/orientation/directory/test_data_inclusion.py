@@ -8,8 +8,8 @@ from data_inclusion.schema.v1 import Service, Structure
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orientation.data_inclusion import FIELDS, Kind, Problem, as_csv, as_json, entry, id_of, kind_of
-from services.orientation.row_files import Unreadable
+from services.orientation.directory.data_inclusion import FIELDS, Kind, Problem, as_csv, as_json, entry, id_of, kind_of
+from services.orientation.directory.row_files import Unreadable
 from tests.support.offers import service, structure
 
 

@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 
 from services.network import communes
-from services.orientation import gazetteer, places
-from services.orientation.places import codes_around, point_of
+from services.orientation.directory import gazetteer, places
+from services.orientation.directory.places import codes_around, point_of
 
 
 def test_a_commune_has_its_own_place() -> None:

@@ -4,7 +4,7 @@ from data_inclusion.schema.v1 import Categorie, Thematique
 from data_inclusion.schema.v1 import Public as TheirPublic
 
 from services.contracts.codes import Need, Public
-from services.orientation.thematiques import BETWEEN, EVERYBODY, publics_of, words
+from services.orientation.directory.thematiques import BETWEEN, EVERYBODY, publics_of, words
 
 
 def test_every_need_and_public_has_a_line() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from services.orientation import row_files
-from services.orientation.data_inclusion import Kind, Problem, entry, id_of, kind_of
-from services.orientation.directory import Figures, Snapshot, ids_of
+from services.orientation.directory import row_files
+from services.orientation.directory.data_inclusion import Kind, Problem, entry, id_of, kind_of
+from services.orientation.directory.snapshots import Figures, Snapshot, ids_of
 
 _PEEK, _AT_ONCE = 100, 500
 _TWICE = Problem("id", "cet identifiant est déjà celui d’une ligne précédente")

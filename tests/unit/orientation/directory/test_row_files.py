@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.orientation import row_files
-from services.orientation.row_files import Row, Unreadable, UnreadableFile, read
+from services.orientation.directory import row_files
+from services.orientation.directory.row_files import Row, Unreadable, UnreadableFile, read
 from tests.support.offers import as_cells, as_lines, as_list, service
 
 

@@ -1,0 +1,1 @@
+"""Orientation's part of the `relais` command line."""

@@ -1,0 +1,17 @@
+"""The directory: what others publish of structures, services and sites, taken over by what changed."""
+
+from datetime import date
+
+__all__ = ["Busy", "OlderList"]
+
+
+class OlderList(Exception):
+    """A newer list is there already: taking this one over would turn its changes back. Holds that one's date."""
+
+    def __init__(self, newest: date) -> None:
+        super().__init__(newest.isoformat())
+        self.newest = newest
+
+
+class Busy(Exception):
+    """Another import is running."""
