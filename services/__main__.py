@@ -150,6 +150,7 @@ def _after_start(settings: Settings, *, samples: bool) -> Callable[[], None]:
             except httpx.HTTPError as error:
                 typer.echo(f"Not all sample visits could be sent: {error}", err=True)
             typer.echo(f"To look at in a browser: {settings.url('reporting')}/")
+            typer.echo("An agent’s page, by a link that works once: relais invite agent fs-moreuil")
         typer.echo("Ready. Ctrl-C to stop.")
 
     return ready
