@@ -22,7 +22,7 @@ from services.demonstration import demonstrate
 from services.intake import commands as intake
 from services.network import Network, NetworkError, load
 from services.network import commands as network
-from services.orientation.commands import directory as orientation
+from services.orientation.commands import directory, sites
 from services.orientation.commands.explain import explain
 from services.reporting import commands as reporting
 
@@ -36,8 +36,8 @@ app.add_typer(commands.dead_letters, name="dead-letters")
 network.app.command("explain", epilog="Example: relais network explain visit.json")(explain)
 app.add_typer(intake.app, name="visits")
 app.add_typer(network.app, name="network")
-app.add_typer(orientation.app, name="sites")
-app.add_typer(orientation.directory_app, name="directory")
+app.add_typer(sites.app, name="sites")
+app.add_typer(directory.app, name="directory")
 app.add_typer(reporting.app, name="report")
 
 RoleArgument = Annotated[str, typer.Argument(help=", ".join(ROLES))]

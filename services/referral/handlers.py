@@ -33,6 +33,7 @@ from services.referral.tables import answers, changes, history, referrals
 _HOLIDAYS = holidays.country_holidays("FR")
 _SYSTEM = "relais"
 _TOWARD_SITE = "Un partenaire adresse cette personne au site, pour l’aider dans ses démarches."
+_URGENT = "Ce besoin n’attend pas, et une orientation vers un site attendrait."
 _MOVED = {
     ReferralState.RECEIVED: ReferralReceived,
     ReferralState.ACCEPTED: ReferralAccepted,
@@ -125,7 +126,8 @@ def send(
     """Send a person from a partner to a site; and whether it was sent already.
 
     Raises Rejected: 403 for who is no partner of this network, 409 when the id is taken by other content or another
-    sender's, 422 for a site without the label, an `about` that is not the caller's, or an agreement that is missing.
+    sender's, 422 for a need that an `urgent` line answers, a site without the label, an `about` that is not the
+    caller's, or an agreement that is missing.
     """
     partner = network.partner(caller.org)
     if partner is None:
@@ -164,6 +166,9 @@ def _about(form: ReferralForm, caller: Caller, work: Work) -> Row[Any] | None:
 def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[Any] | None) -> Site:
     """The site, after what only the network and the database can tell. Raises Rejected (422)."""
     errors: list[FieldError] = []
+    urgent = next((line for line in network.lines if line.urgent and form.need in line.all_needs), None)
+    if urgent:
+        errors.append({"pointer": "/need", "detail": f"{_URGENT} {urgent.reason}"})
     site = network.site(form.site)
     if site is None:
         errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})

@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -11,11 +12,13 @@ import pytest
 
 from services.chassis.tokens import Role
 from services.contracts.topology import SERVICES
+from services.network import load
 from tests.support.broker import listener
 from tests.support.databases import dump
 from tests.support.house import House, eventually, visit
 
 PARTNER, SITE = "mission-locale-santerre", "fs-roye"
+NETWORKS = Path(__file__).parents[2] / "deploy" / "networks"
 NOTE = "told: cannot fill in the form alone"
 
 
@@ -141,6 +144,21 @@ def test_an_id_that_is_taken_is_a_conflict(house: House, changes: dict[str, str]
     assert seen is not None
     assert (seen["need"], seen["sender"]) == (body["need"], PARTNER)
     assert view(house, "partner", "france-travail", body) is None
+
+
+def test_what_cannot_wait_is_not_sent(house: House) -> None:
+    """422 at the need, ending with what the network files say to do now (call 115), first of all; nothing is kept."""
+    (urgent,) = (line for line in load(NETWORKS).lines if line.urgent)
+    for also in ({}, {"site": "nowhere"}):
+        body = toward(need="hebergement-urgence", **also)
+        refused = send(house, body)
+        assert refused.status_code == 422, refused.text
+        problem = refused.json()
+        assert [error["pointer"] for error in problem["errors"]] == ["/need", *(f"/{field}" for field in also)]
+        assert problem["detail"] == problem["errors"][0]["detail"]
+        assert problem["detail"].endswith(f" {urgent.reason}")
+        assert "115" in problem["detail"]
+        assert body["referral_id"] not in "\n".join(dump(house.databases["referral"]).values())
 
 
 def test_an_id_of_a_visits_referral_is_taken(house: House, addressed: dict[str, Any]) -> None:

@@ -42,8 +42,21 @@ def script_of(page: Path, house: House) -> str:
 @pytest.mark.parametrize(
     ("page", "words"),
     [
-        ("README.md", ["reference", "Mission locale", "S’applique.", "Visite (France services Moreuil)", '"proposals"']),
-        ("docs/sites.md", ["reference", "16-logement", "09-freins-spie", "1 visits recorded, 0 refused", "referrals", EXPECTED_PERSON]),
+        (
+            "README.md",
+            ["reference", "Mission locale", "S’applique.", "Visite (France services Moreuil)", '"proposals"'],
+        ),
+        (
+            "docs/sites.md",
+            [
+                "reference",
+                "16-logement",
+                "09-freins-spie",
+                "1 visits recorded, 0 refused",
+                "referrals",
+                EXPECTED_PERSON,
+            ],
+        ),
         (
             "docs/partenaires.md",
             ["fr.relais.ReferralSent.v1", '"state":"received"', '"need":"declarer-revenus","state":"sent"'],

@@ -14,7 +14,7 @@ from services.chassis.migrate import migrate
 from services.orientation.directory import OlderList
 from services.orientation.directory.data_inclusion import structure
 from services.orientation.directory.official_list import ListedSite
-from services.orientation.directory.sites import Change, Taken, labelled, take_over
+from services.orientation.directory.sites import Change, Taken, history, labelled, standing, standings, take_over
 from services.orientation.tables import listed_sites, site_changes
 
 JULY, AUGUST, OCTOBER = date(2024, 7, 1), date(2024, 8, 1), date(2024, 10, 1)
@@ -89,6 +89,18 @@ def test_what_a_later_list_changes_is_kept_as_history(database: Database) -> Non
     ]
 
 
+def test_a_list_that_corrects_the_one_of_its_date_tells_both_as_one_change(database: Database) -> None:
+    """Published twice on a day: the history has one change for that date, and none where the second undid the first."""
+    take(database, SITES)
+    wrong, right = (replace(SITES[7], address=address) for address in ("2 Rue Nueve", "2 Rue Neuve"))
+    take(database, [wrong, *SITES[:7], *SITES[8:90]], OCTOBER)
+    taken = take(database, [right, *SITES[:7], *SITES[8:]], OCTOBER)
+    assert (taken.changed, taken.gone) == (11, 0)
+    with database.begin() as connection:
+        (row,) = connection.execute(select(site_changes))
+    assert (row.site, row.field, row.before, row.after) == ("7", "address", '"13 Rue Maurice Garin"', '"2 Rue Neuve"')
+
+
 def test_a_site_that_is_listed_no_more_lost_its_label_and_is_not_forgotten(database: Database) -> None:
     """It is told once; and should it come back, it has its label again."""
     take(database, SITES)
@@ -101,6 +113,58 @@ def test_a_site_that_is_listed_no_more_lost_its_label_and_is_not_forgotten(datab
     assert (back.new, back.changed, back.changes) == (0, 1, [Change("0", "label", "withdrawn", "granted")])
     with database.begin() as connection:
         assert len(list(labelled(connection))) == 100
+
+
+def test_who_has_the_label_and_who_lost_it(database: Database) -> None:
+    """Since the label's own date; since the first list without the site, which stays known as the last list had it."""
+    take(database, SITES[:2])
+    take(database, SITES[:1], OCTOBER)
+    with database.begin() as connection:
+        (there,), (lost,) = standings(connection), standings(connection, gone=True)
+        assert standing(connection, "1") == lost
+        assert standing(connection, "2") is None
+    assert (there.site.id, there.label, there.since, there.listed_on) == ("0", "granted", SITE.labelled_on, OCTOBER)
+    assert (lost.site.id, lost.label, lost.since, lost.listed_on) == ("1", "withdrawn", OCTOBER, AUGUST)
+
+
+def test_sites_of_a_place(database: Database) -> None:
+    """Of a département, overseas too, or of a commune of today by any code that became part of it."""
+    places = {"80570": "80", "80685": "80", "97411": "974", "75056": "75"}
+    take(database, [replace(SITE, id=code, commune=code, department=of) for code, of in places.items()])
+
+    def found(**place: str) -> list[str]:
+        with database.begin() as connection:
+            return [each.site.id for each in standings(connection, **place)]  # type: ignore[arg-type]
+
+    assert found() == ["75056", "80570", "80685", "97411"]
+    assert found(department="80") == ["80570", "80685"]
+    assert (found(department="974"), found(department="97")) == (["97411"], [])
+    assert (found(commune="80685"), found(commune="75115")) == (["80685"], ["75056"])
+    assert found(department="80", commune="97411") == []
+
+
+def test_the_history_of_a_site_is_told_list_by_list(database: Database) -> None:
+    """The oldest list first, its label before all else; only this site's, and only what changed."""
+    take(database, SITES[:2])
+    take(database, [replace(SITES[0], address="2 Rue Neuve"), SITES[1]], OCTOBER)
+    gone, back = date(2024, 12, 1), date(2025, 1, 1)
+    take(database, [replace(SITES[1], name="Autre")], gone)
+    take(database, [replace(SITES[0], address="3 Rue Neuve", emails=())], back)
+    with database.begin() as connection:
+        told = history(connection, "0")
+        assert history(connection, "2") == {}
+    assert [(day, list(changes.items())) for day, changes in told.items()] == [
+        (OCTOBER, [("address", ("13 Rue Maurice Garin", "2 Rue Neuve"))]),
+        (gone, [("label", ("granted", "withdrawn"))]),
+        (
+            back,
+            [
+                ("label", ("withdrawn", "granted")),
+                ("address", ("2 Rue Neuve", "3 Rue Neuve")),
+                ("emails", (["moreuil@example.org"], [])),
+            ],
+        ),
+    ]
 
 
 def test_an_older_list_is_refused_and_changes_nothing(database: Database) -> None:

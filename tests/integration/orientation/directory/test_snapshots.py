@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from services.chassis.database import Database
 from services.chassis.migrate import migrate
-from services.orientation.commands.directory import directory_app
+from services.orientation.commands.directory import app
 from services.orientation.directory.snapshots import Snapshot
 from services.orientation.tables import directory_snapshots, services, structures
 from tests.support.offers import Row, as_cells, as_lines, as_list, service, structure
@@ -36,7 +36,7 @@ def database(databases: Callable[[], dict[str, str]], monkeypatch: pytest.Monkey
 @pytest.fixture
 def relais(database: Database) -> Relais:  # noqa: ARG001 - it must be there
     """Return what runs `relais directory …` on that database."""
-    return lambda *arguments: CliRunner().invoke(directory_app, [str(each) for each in arguments])
+    return lambda *arguments: CliRunner().invoke(app, [str(each) for each in arguments])
 
 
 @pytest.fixture
