@@ -83,7 +83,7 @@ def invite(role: RoleArgument, org: OrgArgument) -> None:
     if service not in _WITH_LOGIN:
         raise commands.fail(f"ROLE: there is no page with a login for {role} yet", 2)
     try:
-        typer.echo(f"{settings.url(service)}/login?invitation={Tokens(settings).invite(found, org)}")
+        typer.echo(f"{settings.url(service)}/login?invitation={Tokens(settings).invite(found, org, service=service)}")
     except TokenError as error:
         raise commands.fail(str(error)) from None
 
@@ -150,7 +150,8 @@ def _after_start(settings: Settings, *, samples: bool) -> Callable[[], None]:
             except httpx.HTTPError as error:
                 typer.echo(f"Not all sample visits could be sent: {error}", err=True)
             typer.echo(f"To look at in a browser: {settings.url('reporting')}/")
-            typer.echo("An agent’s page, by a link that works once: relais invite agent fs-moreuil")
+            for site in _network(settings).sites[:1]:
+                typer.echo(f"An agent’s page, by a link that works once: relais invite agent {site.id}")
         typer.echo("Ready. Ctrl-C to stop.")
 
     return ready

@@ -20,6 +20,7 @@ from services.chassis.tokens import Tokens
 from services.contracts.codes import REFERRAL_STATE_LABELS, Category, ReferralState
 from services.intake.commands import by_site, post_visits
 from services.intake.samples import sample_visits
+from services.network import load
 
 _SETTLED_SECONDS = 60.0
 _TOWARDS = {
@@ -45,13 +46,17 @@ def demonstrate(settings: Settings) -> None:
     tokens, console = Tokens(settings), Console()
     remembered = settings.state / "samples.json"
     day, sent = _remembered(remembered)
-    bodies = by_site(sample_visits(day))
+    known = {site.id for site in load(settings.network).sites}
+    bodies = {site: visits for site, visits in by_site(sample_visits(day)).items() if site in known}
+    if not bodies:
+        console.print("None of the demo sites is in this network: no sample visits were sent.")
+        return
     if not sent:
         for site, visits in bodies.items():
             results = post_visits(visits, tokens.sign("site", site), settings.url("intake"))
             refused = [result for result in results if result["status"] not in {200, 201}]
             if refused:
-                console.print(f"{site}: {len(refused)} visits refused, such as {refused[0]}")
+                console.print(f"{site}: {len(refused)} visits refused, such as: {refused[0].get('detail')}")
         _wait_until_counted(settings, tokens, {site: len(visits) for site, visits in bodies.items()})
         settings.state.mkdir(parents=True, exist_ok=True)
         remembered.write_text(json.dumps({"day": day.isoformat(), "sent": True}))

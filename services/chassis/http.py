@@ -1,5 +1,6 @@
 """nameko's HTTP entrypoint with what the contract promises: roles, sessions, limits, problem documents, metrics."""
 
+import inspect
 import json
 import re
 import time
@@ -10,6 +11,7 @@ from urllib.parse import parse_qs
 
 from eventlet import wsgi
 from eventlet.event import Event as Result
+from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -134,6 +136,10 @@ class Request:
         except ValidationError as error:
             raise problems.invalid(error) from None
 
+    def form_or_empty(self, form: type[F]) -> F:
+        """The fields of an HTML form that was posted, or of the same form before anything was filled in."""
+        return self.form(form) if self._request.method == "POST" else form()
+
     def query(self, form: type[F]) -> F:
         """The query string as `form`. Raises Rejected (422)."""
         try:
@@ -234,25 +240,26 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         try:
             response = self._answer(request).response()
         except Rejected as error:
-            response = self._refusal(error)
+            response = self._refusal(request, error)
         except RetryLater as error:
-            response = self._refusal(problems.retry_later(error))
+            response = self._refusal(request, problems.retry_later(error))
         except Unavailable:
             log.warning("unavailable", service=self.app.service, route=self.url)
-            response = self._refusal(problems.UNAVAILABLE)
+            response = self._refusal(request, problems.UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - a bug: said in the log, not to the caller
             log.error("request failed", service=self.app.service, route=self.url, reason=logs.reason_of(error))  # noqa: TRY400
-            response = self._refusal(problems.INTERNAL)
+            response = self._refusal(request, problems.INTERNAL)
         if self.page:
             response.headers.update(_PAGE_HEADERS)
         self.app.metrics.requests.labels(self.app.service, self.url, str(response.status_code)).inc()
         self.app.metrics.request_seconds.observe(time.perf_counter() - started)
         return response
 
-    def _refusal(self, error: Rejected) -> Response:
+    def _refusal(self, request: WerkzeugRequest, error: Rejected) -> Response:
         if not self.page:
             return problems.response(error)
-        return Answer(pages.error(error), error.status, _HTML, error.headers).response()
+        page = pages.error(error, logged_in=vars(request).get("logged_in", False))
+        return Answer(page, error.status, _HTML, error.headers).response()
 
     def _answer(self, request: WerkzeugRequest) -> Answer:
         if self.page:
@@ -292,7 +299,8 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
 
     def _visitor(self, request: WerkzeugRequest, roles: tuple[Role, ...]) -> Caller | None:
         """Whose session it is; None where a GET has none. Raises Rejected (403)."""
-        caller = sessions.find(self.app, request.cookies.get(sessions.cookie_name(self.app.service)))
+        caller = sessions.find(self.app, request.cookies.get(sessions.cookie_name(self.app.settings, self.app.service)))
+        vars(request)["logged_in"] = caller is not None
         if caller is None and request.method not in {"GET", "HEAD"}:
             detail = "La session est terminée\u00a0: rien n’a été enregistré. Demandez un nouveau lien de connexion."
             raise Rejected("no-session", detail, status=403)
@@ -302,3 +310,13 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
 
 
 http: Callable[..., Callable[[Any], Any]] = Http.decorator
+
+
+def entrypoints(service: type) -> list[tuple[Any, Http]]:
+    """Every method of a service that answers over HTTP, with what it was marked by."""
+    return [
+        (method, entry)
+        for _, method in inspect.getmembers(service, inspect.isfunction)
+        for entry in getattr(method, ENTRYPOINT_EXTENSIONS_ATTR, ())
+        if isinstance(entry, Http)
+    ]

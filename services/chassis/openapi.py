@@ -8,8 +8,9 @@ from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.chassis.http import Http
+from services.chassis.http import Http, entrypoints
 from services.chassis.sessions import cookie_name
+from services.chassis.settings import Settings
 
 _REF = "#/components/schemas/{model}"
 _FORM = "application/x-www-form-urlencoded"
@@ -34,9 +35,9 @@ _PROBLEM = {
 }
 
 
-def document(service: type, name: str) -> dict[str, Any]:
+def document(service: type, name: str, settings: Settings) -> dict[str, Any]:
     """Paths, bodies and answers of every `@http` entrypoint of `service`."""
-    calls = _calls(service)
+    calls = sorted(entrypoints(service), key=lambda call: (call[1].url, call[1].method))
     models = {model for _, entry in calls for model in (entry.form, entry.query_form, entry.answer) if model}
     _, definitions = models_json_schema(
         [(model, "validation") for model in sorted(models, key=_name)], ref_template=_REF
@@ -53,25 +54,19 @@ def document(service: type, name: str) -> dict[str, Any]:
             "schemas": {**definitions.get("$defs", {}), "Problem": _PROBLEM},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
-                "session": {"type": "apiKey", "in": "cookie", "name": cookie_name(name)},
+                "session": {"type": "apiKey", "in": "cookie", "name": cookie_name(settings, name)},
             },
         },
     }
 
 
-def _calls(service: type) -> list[tuple[Any, Http]]:
-    found = [
-        (method, entry)
-        for _, method in inspect.getmembers(service, inspect.isfunction)
-        for entry in getattr(method, ENTRYPOINT_EXTENSIONS_ATTR, ())
-        if isinstance(entry, Http)
-    ]
-    return sorted(found, key=lambda call: (call[1].url, call[1].method))
+def _only(method: Any) -> bool:  # noqa: ANN401 - a method of any service
+    return len(getattr(method, ENTRYPOINT_EXTENSIONS_ATTR)) == 1
 
 
 def _operation(method: Any, entry: Http, path: str) -> dict[str, Any]:  # noqa: ANN401 - a method of any service
     operation: dict[str, Any] = {
-        "operationId": method.__name__,
+        "operationId": method.__name__ if _only(method) else f"{method.__name__}_{entry.method.lower()}",
         "summary": (inspect.getdoc(method) or method.__name__).splitlines()[0],
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}

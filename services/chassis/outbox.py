@@ -5,7 +5,7 @@ that remembers the last position it saw can never skip a row of a slower transac
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Table, func, select, text
@@ -18,6 +18,8 @@ Rows = Sequence[Any]
 _APPENDING = 0x4F555442
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _COUNTED = 20_000
+# Replicas' and sites' clocks differ: by less than this.
+SKEW = timedelta(minutes=5)
 
 
 class Entry(NamedTuple):
@@ -104,7 +106,8 @@ def first_since(connection: Connection, last: int, since: datetime | None) -> in
 def told_between(connection: Connection, kind: str, words: str, first: datetime, last: datetime) -> Iterator[str]:
     """The bodies of the events for inside of that type, written in that time, that hold `words`; in commit order."""
     end = connection.scalar(select(func.max(outbox.c.position))) or 0
-    positions = outbox.c.position.between(first_since(connection, end, first), first_since(connection, end, last))
+    start, stop = (first_since(connection, end, each) for each in (first - SKEW, last + SKEW))
+    positions = outbox.c.position.between(start, stop)
     holds = func.strpos(outbox.c.body, words) > 0
     wanted = select(outbox.c.body).where(positions, outbox.c.recipient.is_(None), outbox.c.type == kind, holds)
     return iter(connection.scalars(wanted.order_by(outbox.c.position)))

@@ -6,8 +6,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from services.chassis import problems
 from services.chassis.errors import Rejected
+from services.chassis.tokens import Invitation, Role
 
 _HERE = Path(__file__).parent
+ONCE_SCRIPT = (_HERE / "static" / "once.js").read_text(encoding="utf-8")
 STYLESHEET = (_HERE / "static" / "relais.css").read_text(encoding="utf-8")
 
 
@@ -27,13 +29,26 @@ def environment(*folders: Path) -> Environment:
 
 
 _OWN = environment()
+_ROLES: dict[Role, str] = {
+    "site": "site",
+    "agent": "agent",
+    "partner": "partenaire",
+    "steering": "pilotage",
+    "ops": "exploitation",
+}
 
 
-def login(invitation: str | None, *, refused: bool = False) -> str:
-    """The page that an invitation's link leads to: a button that uses it, or how to get one."""
-    return _OWN.get_template("login.html").render(invitation=invitation, refused=refused)
+def login(token: str, invitation: Invitation) -> str:
+    """The page that an invitation's link leads to: whom it is for, a button that uses it, and `ONCE_SCRIPT`."""
+    return _OWN.get_template("login.html").render(token=token, org=invitation.org, role=_ROLES[invitation.role])
 
 
-def error(rejected: Rejected) -> str:
+def no_login(*, refused: bool = False) -> str:
+    """How to get a link; `refused` when one was given."""
+    return _OWN.get_template("no_login.html").render(refused=refused)
+
+
+def error(rejected: Rejected, *, logged_in: bool = False) -> str:
     """A refusal to be read by a person: never a value that was received."""
-    return _OWN.get_template("error.html").render(title=problems.title(rejected.status), detail=rejected.detail)
+    title = problems.title(rejected.status)
+    return _OWN.get_template("error.html").render(title=title, detail=rejected.detail, logged_in=logged_in)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
 from services.chassis.errors import FieldError, Rejected, RetryLater
@@ -55,6 +56,7 @@ _FRENCH = {
     "bool_parsing": "true ou false attendu.",
     "greater_than_equal": "Au moins {ge}.",
     "less_than_equal": "Au plus {le}.",
+    "less_than": "Moins que {lt}.",
     "date_from_datetime_parsing": "Une date est attendue (AAAA-MM-JJ).",
     "date_parsing": "Une date est attendue (AAAA-MM-JJ).",
     "date_type": "Une date est attendue (AAAA-MM-JJ).",
@@ -105,8 +107,8 @@ def response(error: Rejected) -> Response:
 
 
 def of_http(error: HTTPException) -> Response:
-    """werkzeug's own errors: unknown path, wrong method."""
-    status = error.code or 500
+    """werkzeug's own errors: unknown path, wrong method. An address that is only nearly one of ours is unknown, too."""
+    status = 404 if isinstance(error, RequestRedirect) else error.code or 500
     if error.response is not None:
         return Response(status=status, headers=dict(error.response.headers))
     slug = HTTPStatus(status).phrase.lower().replace(" ", "-")

@@ -7,7 +7,7 @@ emptied or set back, is handled anew: that is what a replay is for, and why it i
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 
 from services.chassis import broker, pruning
 from services.chassis.database import Database
-from services.chassis.outbox import first_since
+from services.chassis.outbox import SKEW, first_since
 from services.chassis.packing import packed
 from services.chassis.tables import outbox
 from services.contracts import topology
@@ -25,8 +25,6 @@ _WINDOW = 2000
 # Of up to 100 events each: what a consumer has before it, and a broker must hold, at any moment.
 _QUEUED_MESSAGES = 200
 _READER_SECONDS, _POLL_SECONDS = 30.0, 0.1
-# Replicas' clocks differ: by less than this.
-_SKEW = timedelta(minutes=5)
 
 AWAY: tuple[type[Exception], ...] = (*broker.BROKER_ERRORS, broker.NotConfirmed)
 
@@ -76,7 +74,7 @@ def replay(
     with database.begin() as ledger:
         sent = Sent(pruning.ledger_begins(ledger), dict.fromkeys(queues, 0))
         last = ledger.scalar(select(func.max(outbox.c.position))) or 0
-        first = first_since(ledger, last, since - _SKEW if since else None)
+        first = first_since(ledger, last, since - SKEW if since else None)
     with broker.connect(url, "replay") as connection:
         publisher = broker.Publisher(connection)
         for start in range(first, last + 1, _WINDOW):

@@ -26,18 +26,25 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _LOCAL_HOSTS = {"localhost", "127.0.0.1"}
 
 
-def cookie_name(service: str) -> str:
-    """One for each service: cookies do not know ports, and one origin may serve several services."""
-    return f"relais_{service}"
+def cookie_name(settings: Settings, service: str) -> str:
+    """One for each service: cookies do not know ports, and one origin may serve several services.
+
+    Off localhost it begins with `__Host-`: browsers take such a cookie from this very host only, and encrypted.
+    """
+    return f"{'__Host-' if _leaves_the_machine(settings, service) else ''}relais_{service}"
 
 
 def cookie(settings: Settings, service: str, value: str) -> str:
     """The Set-Cookie header by which a browser keeps a session's cookie, or forgets it when `value` is empty."""
-    local = urlsplit(settings.url(service)).hostname in _LOCAL_HOSTS
+    secure = _leaves_the_machine(settings, service)
     max_age = SESSION_VALID if value else timedelta(0)
     return dump_cookie(
-        cookie_name(service), value, max_age=max_age, path="/", secure=not local, httponly=True, samesite="Lax"
+        cookie_name(settings, service), value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="Lax"
     )
+
+
+def _leaves_the_machine(settings: Settings, service: str) -> bool:
+    return urlsplit(settings.url(service)).hostname not in _LOCAL_HOSTS
 
 
 def is_used(connection: Connection, invitation: Invitation) -> bool:
@@ -60,7 +67,7 @@ def open_by(work: Work, invitation: Invitation) -> str | None:
         id_hash=_hash(value),
         role=invitation.role,
         org=invitation.org,
-        subject=f"invitation:{invitation.jti}",
+        subject=_subject(invitation),
         opened_at=work.now,
         expires_at=work.now + SESSION_VALID,
     )
@@ -76,6 +83,16 @@ def find(app: App, value: str | None) -> Caller | None:
     with app.read() as connection:
         row = connection.execute(statement).first()
     return Caller(row.role, row.org, row.subject) if row else None
+
+
+def is_of(app: App, value: str | None, invitation: Invitation) -> bool:
+    """Whether a cookie's value is the open session that this very invitation opened. Raises Unavailable."""
+    caller = find(app, value)
+    return caller is not None and caller.sub == _subject(invitation)
+
+
+def _subject(invitation: Invitation) -> str:
+    return f"invitation:{invitation.jti}"
 
 
 def close(work: Work, value: str | None) -> None:

@@ -77,9 +77,12 @@ class Tokens:
         claims = {"aud": self._settings.jwt_audience, "sub": subject or f"{role}:{org}", "role": role, "org": org}
         return self._sign(claims, valid)
 
-    def invite(self, role: Role, org: str, *, valid: timedelta = INVITATION_VALID) -> str:
-        """An invitation for somebody of `org` in `role`: no bearer token, by its audience. Raises TokenError."""
-        claims = {"aud": self._invitations, "jti": Ids().new_text(), "role": role, "org": org}
+    def invite(self, role: Role, org: str, *, service: str, valid: timedelta = INVITATION_VALID) -> str:
+        """An invitation to `service` for somebody of `org` in `role`.
+
+        By its audience it is no bearer token, and no other service takes it. Raises TokenError.
+        """
+        claims = {"aud": self._invitations(service), "jti": Ids().new_text(), "role": role, "org": org}
         return self._sign(claims, valid)
 
     def _sign(self, claims: dict[str, Any], valid: timedelta) -> str:
@@ -87,9 +90,8 @@ class Tokens:
         common = {"iss": self._settings.jwt_issuer, "iat": now, "exp": now + int(valid.total_seconds())}
         return jwt.encode({"alg": "ES256", "kid": key.kid}, common | claims, key)
 
-    @property
-    def _invitations(self) -> str:
-        return f"{self._settings.jwt_audience}/invitation"
+    def _invitations(self, service: str) -> str:
+        return f"{self._settings.jwt_audience}/invitation/{service}"
 
     def check(self, token: str) -> Caller:
         """Who the bearer is. Raises Rejected with status 401."""
@@ -103,10 +105,13 @@ class Tokens:
             raise _unauthorized("Le jeton ne dit pas pour qui il parle (role, org).")
         return Caller(cast("Role", role), org, str(decoded["sub"]))
 
-    def check_invitation(self, token: str) -> Invitation | None:
-        """Whom it invites; None when it is no invitation of ours, or has expired. Whether it was used is not seen."""
+    def check_invitation(self, token: str, *, service: str) -> Invitation | None:
+        """Whom it invites to `service`; None when it is no such invitation of ours, or has expired.
+
+        Whether it was used is not seen.
+        """
         try:
-            decoded = self._claims(token, self._invitations, jti={"essential": True})
+            decoded = self._claims(token, self._invitations(service), jti={"essential": True})
         except (JoseError, ValueError):
             return None
         role, org, jti = decoded.get("role"), decoded.get("org"), decoded.get("jti")
@@ -140,13 +145,13 @@ class Tokens:
 
     def _verify(self, token: str, keys: KeySet) -> dict[str, Any]:
         try:
-            return dict(jwt.decode(token, keys, algorithms=_ALGORITHMS).claims)
+            return _decoded(token, keys)
         except (JoseError, ValueError):
             # The signer may have rotated its keys since we read them.
             if time.monotonic() - self._read_at < _REREAD_SECONDS:
                 raise
             self._read_at = -_KEYS_SECONDS
-            return dict(jwt.decode(token, self._key_set(), algorithms=_ALGORITHMS).claims)
+            return _decoded(token, self._key_set())
 
     def _key_set(self) -> KeySet:
         """The keys, read again from time to time; while that fails, those we have go on serving."""
@@ -189,6 +194,14 @@ class Tokens:
         except (OSError, ValueError, JoseError) as error:
             kind = type(error).__name__
             raise TokenError(f"RELAIS_SIGNING_KEY_FILE: {path}: {kind}, expected a private JWK") from None
+
+
+def _decoded(token: str, keys: KeySet) -> dict[str, Any]:
+    """Its claims, if one of these keys signed it. Raises JoseError, ValueError."""
+    try:
+        return dict(jwt.decode(token, keys, algorithms=_ALGORITHMS).claims)
+    except TypeError:  # joserfc's own, for a header such as {"crit": 5}
+        raise ValueError("not a token") from None
 
 
 def new_signing_key() -> str:

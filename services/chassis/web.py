@@ -44,7 +44,7 @@ class Web:
     @http("GET", "/openapi.json")
     def openapi(self, _request: Request) -> Answer:
         """This document."""
-        return Answer(openapi.document(type(self), self.app.service))
+        return Answer(openapi.document(type(self), self.app.service, self.app.settings))
 
     @http("GET", "/schemas/<path:name>")
     def schema(self, _request: Request, name: str) -> Answer:
@@ -58,5 +58,5 @@ class Web:
 
     @http("GET", "/assets/relais.css")
     def stylesheet(self, _request: Request) -> Answer:
-        """The only asset of all pages: a file of our own, so that no page needs an inline style."""
+        """What all pages refer to: a file of our own, so that no page needs an inline style."""
         return Answer.asset(pages.STYLESHEET, "text/css")

@@ -22,8 +22,8 @@ from services.contracts.envelope import EventData
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 Commune = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2})\d{3}$")]
 Department = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2,3})$")]
-# Before this no France services site saw anybody, and calendars run out of days before the year 1.
-Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC))]
+# Before this no France services site saw anybody; calendars run out of days before the year 1 and after 9999.
+Instant = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
 
 
 class NeedFacts(BaseModel):

@@ -49,6 +49,8 @@ def check(
         raise typer.Exit(2)
     if not as_json:
         found = join(sources)
+        if not found.lines:
+            typer.echo("no routing table in these files: check them with the file that has one, such as national.toml")
         to_see = f", {len(flaws)} to look at" if flaws else ""
         typer.echo(
             f"{len(found.sites)} sites, {len(found.partners)} partners, {len(found.lines)} lines: "

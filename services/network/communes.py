@@ -82,7 +82,7 @@ def problem(code: str) -> str | None:
 def _letters(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name).casefold().replace("œ", "oe").replace("æ", "ae")
     plain = re.sub(r"\bst(e?)\b", r"saint\1", plain)
-    return "".join(character for character in plain if character.isalpha())
+    return "".join(character for character in plain if character.isalnum())
 
 
 def _line(code: str) -> str | None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from services.network.schema import Network, NetworkFile
+from services.network.vocabulary import NeedGroup
 
 # pydantic speaks English; whoever writes a network file reads French.
 _REASONS = {
@@ -169,6 +170,8 @@ def _reason(error: ErrorDetails) -> str:
     if template is None:
         return f"valeur refusée ({error['msg']})"
     reason = template.format(**{"input": error["input"]} | error.get("ctx", {}))
+    if error["type"] == "enum" and error["loc"][-1] == "need":  # of a need, which a group may stand for
+        reason += f" ou '{NeedGroup.EMPLOYMENT}'"
     return reason.replace("' or '", "' ou '")
 
 

@@ -1,6 +1,6 @@
 """The rules of a network as one text: kept by who applies them, so that a visit can be explained by those of its day.
 
-Contact sheets and information are no part of it: they do not decide whom to meet, and a sheet names a person.
+Contact sheets and information are no part of it: no proposal is made of them, and a sheet names a person.
 """
 
 import hashlib
@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from services.network.advice import Journey
 from services.network.schema import Charter, Line, Network, Partner, Site
 
 _DIGEST_LENGTH = 8
@@ -24,6 +25,7 @@ class _Rules(BaseModel):
     sites: tuple[Site, ...] = ()
     partners: tuple[Partner, ...] = ()
     lines: tuple[Line, ...] = ()
+    journeys: tuple[Journey, ...] = ()
 
 
 def rules_text(network: Network) -> str:

@@ -7,16 +7,23 @@ from zoneinfo import ZoneInfo
 from services.chassis.errors import FieldError, Rejected
 from services.contracts.visits import REPEATED, repeated_needs
 from services.network import communes
-from services.orientation.forms import SimulateForm
+from services.orientation import domain
+from services.orientation.forms import FoundCommune, SimulateForm
 from services.orientation.rules import Rules
 
 S = TypeVar("S", bound=SimulateForm)
 PARIS = ZoneInfo("Europe/Paris")
 
 
-def checked(form: S, rules: Rules) -> S:
-    """The form with the commune of today. Raises Rejected (422): unknown site or commune, need told twice."""
-    if errors := _errors(form, rules):
+def checked(form: S, rules: Rules, *, partners: bool = False) -> S:
+    """The form with the commune of today. Raises Rejected (422): unknown site or commune, need told twice.
+
+    With `partners`: also a chosen partner that is in no network file.
+    """
+    errors = _errors(form, rules)
+    if partners:
+        errors += _unknown_partners(form, rules)
+    if errors:
         raise Rejected("invalid", errors[0]["detail"], errors=errors)
     if form.commune:
         form = form.model_copy(update={"commune": communes.today(form.commune)})
@@ -31,6 +38,20 @@ def _errors(form: SimulateForm, rules: Rules) -> list[FieldError]:
         errors.append({"pointer": "/commune", "detail": problem})
     errors += [{"pointer": f"/needs/{place}", "detail": REPEATED} for place in repeated_needs(form.needs)]
     return errors
+
+
+def _unknown_partners(form: SimulateForm, rules: Rules) -> list[FieldError]:
+    return [
+        {"pointer": f"/needs/{place}/recipient", "detail": "Partenaire absent des fichiers de réseau."}
+        for place, need in enumerate(form.needs)
+        if need.recipient and rules.network.partner(need.recipient) is None
+    ]
+
+
+def residence(visit: domain.Visit) -> FoundCommune:
+    """Where the rules take the person to live, by name: a postcode may be another commune's INSEE code."""
+    found = communes.commune(visit.residence)
+    return FoundCommune(code=visit.residence, name=found.name if found else "", department=visit.department)
 
 
 def paris_day(instant: datetime) -> date:

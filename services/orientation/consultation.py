@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Generic, TypeVar
 
 from services.contracts.codes import Channel, Need, Outcome, Regime
 from services.contracts.orientation import ContactSheet, Proposal
 from services.contracts.references import normalised_reference, shown_reference
 from services.network import Partner, Site, communes
 from services.network.communes import Commune
-from services.orientation.forms import CounterForm, Explanation, SimulatedNeed, SimulateForm, Simulation
+from services.orientation.forms import CounterForm, Explanation, LookUp, SimulatedNeed, SimulateForm, Simulation
 
+F = TypeVar("F")
 _OLDEST = date(2020, 1, 1)  # the year the France services label began
 
 
@@ -61,7 +63,7 @@ class Asked:
 class Consultation:
     """All that the page shows. Without `simulation` there is nothing to propose yet, or `problems` say why not.
 
-    `told` is first-level information for the needs that stay at the desk.
+    `told` is first-level information for the needs that stay at the desk; `with_sheets` is false for rules of the past.
     """
 
     form: CounterForm
@@ -74,11 +76,31 @@ class Consultation:
     sheets: Mapping[tuple[Need, str], ContactSheet] = field(default_factory=dict)
     told: Mapping[Need, tuple[str, ...]] = field(default_factory=dict)
     reference: str | None = None
+    with_sheets: bool = True
+
+    @property
+    def status(self) -> int:
+        """The page's HTTP status."""
+        return 422 if self.problems else 200
 
     @property
     def proposals(self) -> tuple[Proposal, ...]:
         """What is proposed."""
         return self.simulation.proposals if self.simulation else ()
+
+
+@dataclass(frozen=True)
+class LookedUp(Generic[F]):
+    """What was looked up, and what was found around the commune; or what is wrong with it."""
+
+    asked: LookUp
+    found: F | None = None
+    problem: Problem | None = None
+
+    @property
+    def status(self) -> int:
+        """The page's HTTP status."""
+        return 422 if self.problem else 200
 
 
 def read(form: CounterForm, today: date) -> tuple[Asked | None, tuple[Problem, ...]]:
@@ -117,7 +139,7 @@ def meant(text: str) -> tuple[str | None, Problem | None]:
 
 def _day(text: str, today: date) -> date | None:
     try:
-        day = date.fromisoformat(text) if text else today
+        day = datetime.strptime(text, "%Y-%m-%d").date() if text else today  # noqa: DTZ007 - a day has no zone
     except ValueError:
         return None
     return day if _OLDEST <= day <= today else None

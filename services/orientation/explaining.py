@@ -3,10 +3,11 @@
 from sqlalchemy import Connection
 
 from services.chassis.errors import Rejected
-from services.contracts.codes import NEED_LABELS
+from services.chassis.settings import Settings
+from services.contracts.codes import NEED_LABELS, Mode, Outcome
 from services.orientation import archive, domain
 from services.orientation.archive import Why
-from services.orientation.asking import checked, paris_day
+from services.orientation.asking import checked, paris_day, residence
 from services.orientation.forms import (
     ExplainedAttempt,
     ExplainedLine,
@@ -18,16 +19,26 @@ from services.orientation.forms import (
 from services.orientation.rules import Rules
 
 
-def explain(form: ExplainForm, connection: Connection) -> Explanation:
-    """Why the rules proposed what they did, by the rules of the visit's day. Raises Rejected (422) as `simulate`."""
+def explain(form: ExplainForm, connection: Connection, settings: Settings, rules: Rules | None = None) -> Explanation:
+    """Why the rules proposed what they did, by the rules of the visit's day. Raises Rejected (422) as `simulate`.
+
+    With contact sheets where these are still `rules`, which have them.
+    """
     if form.rules_version:
         found = archive.of_version(connection, form.rules_version)
     else:
-        found = archive.of_visit(connection, form.site, form.visit_id, form.occurred_at)
+        sent = form.mode is Mode.LIVE and any(need.outcome is Outcome.TO_REFER for need in form.needs)
+        visit_id = form.visit_id if sent else None  # nothing is in the ledger of any other
+        days = settings.parked_days
+        found = archive.of_visit(connection, form.site, visit_id, form.occurred_at, parked_days=days)
     if found is None:
         detail = "Aucune règle de cette version n’a été en vigueur ici."
         raise Rejected("invalid", detail, errors=[{"pointer": "/rules_version", "detail": detail}])
-    return explained(form, found.rules, found.why)
+    if found.rules.network.site(form.site) is None:
+        detail = "Ce site n’était pas encore dans les fichiers de réseau à cette date."
+        raise Rejected("invalid", detail, errors=[{"pointer": "/site", "detail": detail}])
+    same = rules is not None and rules.book.version == found.rules.book.version
+    return explained(form, rules if rules and same else found.rules, found.why)
 
 
 def explained(form: SimulateForm, rules: Rules, why: Why) -> Explanation:
@@ -37,15 +48,17 @@ def explained(form: SimulateForm, rules: Rules, why: Why) -> Explanation:
     visit = rules.visit(form, form.needs, day)
     charter = rules.network.charter_in_force(form.site, day)
     proposed = iter(rules.propose(visit))
+    history = form.mode is Mode.HISTORY
     return Explanation(
         rules_version=rules.book.version,
         why_these_rules=why,
         day=day,
         charter=charter.name if charter else None,
-        residence=visit.residence,
-        department=visit.department,
+        residence=residence(visit),
         needs=[
-            ExplainedNeed(
+            _counted_only(each)
+            if history
+            else ExplainedNeed(
                 need=each.need.code,
                 label=NEED_LABELS[each.need.code],
                 urgent=any(one.applies and one.line.urgent for one in each.readings),
@@ -57,6 +70,19 @@ def explained(form: SimulateForm, rules: Rules, why: Why) -> Explanation:
             )
             for each in domain.explain(visit, rules.book)
         ],
+    )
+
+
+def _counted_only(found: domain.Explanation) -> ExplainedNeed:
+    return ExplainedNeed(
+        need=found.need.code,
+        label=NEED_LABELS[found.need.code],
+        urgent=False,
+        closed="Reprise d’historique : comptée, jamais orientée.",
+        choice=None,
+        lines=[],
+        recipients=[],
+        proposals=[],
     )
 
 

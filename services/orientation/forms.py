@@ -43,7 +43,7 @@ class ExplainForm(SimulateForm):
     """A visit to explain: by the rules of `rules_version`, else by those it was oriented by, else by its day's."""
 
     visit_id: UUID | None = None
-    rules_version: Annotated[str, StringConstraints(max_length=200)] | None = None
+    rules_version: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$")] | None = None
 
 
 class CounterForm(BaseModel):
@@ -66,8 +66,16 @@ class CounterForm(BaseModel):
     reference: Annotated[str, StringConstraints(max_length=40)] = ""
 
 
+class FoundCommune(BaseModel):
+    """A commune by its INSEE code, name and département (INSEE code)."""
+
+    code: str
+    name: str
+    department: str
+
+
 class Simulation(BaseModel):
-    """What the rules propose.
+    """What the rules propose, for somebody who lives in `residence` (the site's commune where none was told).
 
     `information` is first-level information for the person, in French; `journeys` the typical journeys that the
     proposals name.
@@ -78,6 +86,7 @@ class Simulation(BaseModel):
     spie: bool
     class_: VisitClass = Field(alias="class")
     rules_version: str
+    residence: FoundCommune
     proposals: tuple[Proposal, ...]
     information: tuple[str, ...] = ()
     journeys: tuple[Journey, ...] = ()
@@ -126,15 +135,15 @@ class Explanation(BaseModel):
     """Why the rules proposed what they did.
 
     `why_these_rules`: `asked` (by `rules_version`), `recorded` (the visit was oriented by them), `in-use` (when it
-    took place), `oldest` (it took place before the oldest that are kept), `files` (those of the network files).
+    took place), `oldest` (it took place before the oldest that are kept), `later` (today's, since the site was in none
+    of that day), `files` (those of the network files).
     """
 
     rules_version: str
-    why_these_rules: Literal["asked", "recorded", "in-use", "oldest", "files"]
+    why_these_rules: Literal["asked", "recorded", "in-use", "oldest", "later", "files"]
     day: date
     charter: str | None
-    residence: str
-    department: str
+    residence: FoundCommune
     needs: list[ExplainedNeed]
 
 
@@ -146,7 +155,7 @@ class LookUp(BaseModel):
     need: Literal[""] | Need = ""
     public: Literal[""] | Public = ""
     commune: Annotated[str, StringConstraints(max_length=100)] = ""
-    after: Annotated[str, StringConstraints(max_length=1000)] = ""
+    after: Annotated[str, StringConstraints(max_length=4000)] = ""
 
 
 class ContactSheetsQuery(BaseModel):

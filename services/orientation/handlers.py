@@ -1,7 +1,7 @@
 """Proposing whom to meet, for a recorded visit or for one that an agent is still writing."""
 
 from dataclasses import replace
-from datetime import datetime, time
+from datetime import date, datetime, time
 
 from services.chassis.app import App, Work
 from services.chassis.errors import forbidden
@@ -10,8 +10,8 @@ from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.orientation import advice, archive, consultation, contact_sheets, explaining, queries
-from services.orientation.asking import PARIS, checked, paris_day
-from services.orientation.consultation import Consultation, Problem, meant
+from services.orientation.asking import PARIS, checked, paris_day, residence
+from services.orientation.consultation import Consultation, LookedUp, meant
 from services.orientation.forms import (
     ContactSheetsPage,
     ContactSheetsQuery,
@@ -54,16 +54,18 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
 
 
 def simulate(form: SimulateForm, rules: Rules) -> Simulation:
-    """What the rules would propose; stores nothing. Raises Rejected (422): unknown site or commune, need told twice."""
-    form = checked(form, rules)
+    """What the rules would propose; stores nothing. Raises Rejected (422): see `checked`, partners included."""
+    form = checked(form, rules, partners=True)
     day = paris_day(form.occurred_at)
     needs = [need.code for need in form.needs]
     charter = rules.network.charter_in_force(form.site, day) is not None
-    proposals = rules.propose(rules.visit(form, form.needs, day))
+    visit = rules.visit(form, form.needs, day)
+    proposals = rules.propose(visit)
     return Simulation(
         spie=charter and concerns_spie(needs, form.publics),
         class_=visit_class(needs),
         rules_version=rules.book.version,
+        residence=residence(visit),
         proposals=proposals,
         information=advice.information(rules.network, needs, form.publics, charter=charter),
         journeys=advice.journeys(rules.network, proposals),
@@ -90,54 +92,66 @@ def consult(form: CounterForm, site: str, rules: Rules, app: App) -> Consultatio
         return replace(page, problems=problems)
     occurred_at = now if asked.day == today else datetime.combine(asked.day, time(12), PARIS)
     visit = asked.visit(site, occurred_at)
-    why: archive.Why = "in-use"
-    if asked.day < today:
-        with app.read() as connection:
-            kept = archive.of_visit(connection, site, None, occurred_at)
-        rules, why = (kept.rules, kept.why) if kept else (rules, why)
-    seen = rules.visit(visit, visit.needs, asked.day)
-    simulation = simulate(visit, rules)
+    then, why = _rules_of(asked.day, occurred_at, page, rules, app)
+    seen = then.visit(visit, visit.needs, asked.day)
+    simulation = simulate(visit, then)
+    charter = seen.charter_department is not None
+    # What is said to the person is today's, whatever the rules: it decides nothing, and nobody needs an old number.
+    information = advice.information(rules.network, [need.code for need in visit.needs], visit.publics, charter=charter)
     return replace(
         page,
         form=form.model_copy(update={"commune": visit.commune or ""}),
         day=asked.day,
         problems=problems,
-        simulation=simulation,
-        explanation=explaining.explained(visit, rules, why),
-        partners=rules.partners_for(seen),
+        simulation=simulation.model_copy(update={"information": information}),
+        explanation=explaining.explained(visit, then, why),
+        partners=then.partners_for(seen),
         sheets={
             (each.need, one.partner): sheet
             for each in simulation.proposals
             for one in each.recipients
-            if (sheet := rules.sheet(one.partner, each.need, seen))
+            if (sheet := then.sheet(one.partner, each.need, seen))
         },
         told={
-            each.need: advice.information(
-                rules.network, [each.need], visit.publics, charter=seen.charter_department is not None
-            )
+            each.need: advice.information(rules.network, [each.need], visit.publics, charter=charter)
             for each in simulation.proposals
             if each.desk_first
         },
         reference=asked.reference,
+        with_sheets=then is rules,
     )
 
 
-def look_up_sheets(asked: LookUp, site: str, rules: Rules, app: App) -> tuple[Problem | None, ContactSheetsPage | None]:
-    """The contact sheets around a commune, by default the site's; or what is wrong with the commune."""
+def _rules_of(
+    day: date, occurred_at: datetime, page: Consultation, rules: Rules, app: App
+) -> tuple[Rules, archive.Why]:
+    """The rules of a day for the agent's page, with contact sheets where they are still the same rules."""
+    if day == page.day:
+        return rules, "in-use"
+    with app.read() as connection:
+        kept = archive.of_visit(connection, page.site.id, None, occurred_at)
+    if kept is None or kept.rules.network.site(page.site.id) is None:
+        return rules, "later"
+    same = kept.rules.book.version == rules.book.version
+    return (rules if same else kept.rules), kept.why
+
+
+def look_up_sheets(asked: LookUp, site: str, rules: Rules, app: App) -> LookedUp[ContactSheetsPage]:
+    """The contact sheets around a commune, by default the site's. Raises Rejected (403) as `blank`."""
     page = blank(site, rules, app)
     commune, problem = meant(asked.commune)
     if problem:
-        return problem, None
+        return LookedUp(asked, problem=problem)
     query = ContactSheetsQuery(need=asked.need or None, commune=commune or page.site.commune)
-    return None, contact_sheets.list_sheets(query, rules.network, page.day)
+    return LookedUp(asked, contact_sheets.list_sheets(query, rules.network, page.day))
 
 
-def look_up_services(asked: LookUp, site: str, rules: Rules, app: App) -> tuple[Problem | None, ServicesPage | None]:
-    """A page of the directory around a commune, by default the site's; or what is wrong with the commune."""
+def look_up_services(asked: LookUp, site: str, rules: Rules, app: App) -> LookedUp[ServicesPage]:
+    """A page of the directory around a commune, by default the site's. Raises Rejected: 403 as `blank`, 422."""
     page = blank(site, rules, app)
     commune, problem = meant(asked.commune)
     if problem:
-        return problem, None
+        return LookedUp(asked, problem=problem)
     query = ServicesQuery(
         need=asked.need or None,
         public=asked.public or None,
@@ -145,4 +159,4 @@ def look_up_services(asked: LookUp, site: str, rules: Rules, app: App) -> tuple[
         after=asked.after or None,
     )
     with app.read() as connection:
-        return None, queries.list_services(query, connection)
+        return LookedUp(asked, queries.list_services(query, connection))

@@ -17,8 +17,8 @@ from services.contracts.codes import (
 from services.contracts.orientation import ContactSheet
 from services.network import communes
 from services.network.advice import to_verify
-from services.orientation.consultation import Consultation, Problem
-from services.orientation.forms import ContactSheetsPage, LookUp, ServicesPage
+from services.orientation.consultation import Consultation, LookedUp
+from services.orientation.forms import ContactSheetsPage, ServicesPage
 
 _HERE = Path(__file__).parent
 _TEMPLATES = environment(_HERE / "templates")
@@ -34,6 +34,7 @@ _NEEDS = {
 _WHY_RULES = {
     "in-use": "les règles en vigueur ce jour-là",
     "oldest": "les règles les plus anciennes conservées, postérieures à ce jour",
+    "later": "les règles d’aujourd’hui : le site n’était pas encore dans celles de ce jour-là",
 }
 
 
@@ -68,15 +69,20 @@ def counter(shown: Consultation, names: Mapping[str, str]) -> str:
 
 
 def slip(shown: Consultation, names: Mapping[str, str]) -> str:
-    """What the person takes away, on half a page of A4: whom to meet, where, when, the phone, the reference."""
+    """What the person takes away, on half a page of A4: whom to meet, where, when, the phone, the reference.
+
+    The form again where something in it has to be mended.
+    """
+    if shown.problems:
+        return counter(shown, names)
     return _TEMPLATES.get_template("slip.html").render(shown=shown, names=names, logged_in=True)
 
 
-def sheets(asked: LookUp, problem: Problem | None, found: ContactSheetsPage | None) -> str:
+def sheets(shown: LookedUp[ContactSheetsPage]) -> str:
     """The contact sheets, those to verify again marked."""
-    return _TEMPLATES.get_template("sheets.html").render(asked=asked, problem=problem, found=found, logged_in=True)
+    return _TEMPLATES.get_template("sheets.html").render(shown=shown, logged_in=True)
 
 
-def directory(asked: LookUp, problem: Problem | None, found: ServicesPage | None) -> str:
+def directory(shown: LookedUp[ServicesPage]) -> str:
     """The service directory."""
-    return _TEMPLATES.get_template("directory.html").render(asked=asked, problem=problem, found=found, logged_in=True)
+    return _TEMPLATES.get_template("directory.html").render(shown=shown, logged_in=True)

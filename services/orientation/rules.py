@@ -15,11 +15,14 @@ from services.orientation import domain
 from services.orientation.domain import EVERYWHERE
 
 
-def rulebook_of(network: Network) -> domain.Rulebook:
-    """Index the network's routing table and partners; the table is empty where no file has lines."""
+def rulebook_of(network: Network, version: str | None = None) -> domain.Rulebook:
+    """Index the network's routing table and partners; the table is empty where no file has lines.
+
+    `version` is what the rules were called when they were kept; by default what they are called now.
+    """
     journeys = {journey.id: journey.reference for journey in network.journeys}
     return domain.Rulebook(
-        version=version_of(network),
+        version=version or version_of(network),
         lines=tuple(
             domain.Line(
                 id=line.id,
@@ -70,9 +73,9 @@ def _details(sheet: Sheet) -> ContactSheet:
 class Rules:
     """The network as orientation uses it: the rulebook, charters, and contact sheets by partner."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, version: str | None = None) -> None:
         self.network = network
-        self.book = rulebook_of(network)
+        self.book = rulebook_of(network, version)
         self.names = {partner.id: partner.name for partner in network.partners}
         # By partner and need, then place; without a need it is for any. A national partner may have one for each place.
         self._sheets: defaultdict[tuple[str, str | None], dict[str, ContactSheet]] = defaultdict(dict)

@@ -27,6 +27,7 @@ from services.orientation.forms import (
 from services.orientation.rules import Rules
 
 READERS: tuple[Role, ...] = ("site", "agent", "partner")
+COUNTER: tuple[Role, ...] = ("agent", "site")
 
 
 class OrientationService(WebWithLogin):
@@ -56,7 +57,7 @@ class OrientationService(WebWithLogin):
         if form.site != request.caller.org:
             raise forbidden("Ce jeton n’est pas celui de ce site.")
         with self.app.read() as connection:
-            return Answer(explaining.explain(form, connection))
+            return Answer(explaining.explain(form, connection, self.app.settings, self.rules))
 
     @http("GET", "/v1/contact-sheets", roles=READERS, query=ContactSheetsQuery, answer=ContactSheetsPage)
     def get_contact_sheets(self, request: Request) -> Answer:
@@ -70,39 +71,37 @@ class OrientationService(WebWithLogin):
         with self.app.read() as connection:
             return Answer(queries.list_services(request.query(ServicesQuery), connection))
 
-    @http("GET", "/", session=("agent", "site"))
+    @http("GET", "/", session=COUNTER)
     def counter(self, request: Request) -> Answer:
         """The agent's page: a form of what the person says."""
         shown = handlers.blank(request.caller.org, self.rules, self.app)
         return Answer.html(pages.counter(shown, self.rules.names))
 
-    @http("POST", "/", session=("agent", "site"), form=CounterForm)
+    @http("POST", "/", session=COUNTER, form=CounterForm)
     def consult(self, request: Request) -> Answer:
         """Whom the rules propose, why, and each contact sheet; stores nothing."""
         shown = handlers.consult(request.form(CounterForm), request.caller.org, self.rules, self.app)
-        return Answer.html(pages.counter(shown, self.rules.names), 422 if shown.problems else 200)
+        return Answer.html(pages.counter(shown, self.rules.names), shown.status)
 
-    @http("POST", "/fiche", session=("agent", "site"), form=CounterForm)
+    @http("POST", "/fiche", session=COUNTER, form=CounterForm)
     def slip(self, request: Request) -> Answer:
         """What the person takes away, to print on half a page."""
         shown = handlers.consult(request.form(CounterForm), request.caller.org, self.rules, self.app)
-        if shown.problems:
-            return Answer.html(pages.counter(shown, self.rules.names), 422)
-        return Answer.html(pages.slip(shown, self.rules.names), scripts=True)
+        return Answer.html(pages.slip(shown, self.rules.names), shown.status, scripts=True)
 
-    @http("GET", "/fiches", session=("agent", "site"), query=LookUp)
+    @http("GET", "/fiches", session=COUNTER)
+    @http("POST", "/fiches", session=COUNTER, form=LookUp)
     def sheets(self, request: Request) -> Answer:
-        """The contact sheets around the site, or another commune."""
-        asked = request.query(LookUp)
-        problem, found = handlers.look_up_sheets(asked, request.caller.org, self.rules, self.app)
-        return Answer.html(pages.sheets(asked, problem, found), 422 if problem else 200)
+        """The contact sheets around the site, or another commune: asked for by POST, so that no address tells it."""
+        shown = handlers.look_up_sheets(request.form_or_empty(LookUp), request.caller.org, self.rules, self.app)
+        return Answer.html(pages.sheets(shown), shown.status)
 
-    @http("GET", "/annuaire", session=("agent", "site"), query=LookUp)
+    @http("GET", "/annuaire", session=COUNTER)
+    @http("POST", "/annuaire", session=COUNTER, form=LookUp)
     def directory(self, request: Request) -> Answer:
         """The service directory around the site, or another commune."""
-        asked = request.query(LookUp)
-        problem, found = handlers.look_up_services(asked, request.caller.org, self.rules, self.app)
-        return Answer.html(pages.directory(asked, problem, found), 422 if problem else 200)
+        shown = handlers.look_up_services(request.form_or_empty(LookUp), request.caller.org, self.rules, self.app)
+        return Answer.html(pages.directory(shown), shown.status)
 
     @http("GET", "/assets/print.js")
     def print_script(self, _request: Request) -> Answer:

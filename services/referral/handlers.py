@@ -176,7 +176,14 @@ def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[
         errors.append({"pointer": "/site", "detail": "Ce site n’a pas le label France services."})
     if form.about and about is None:
         errors.append({"pointer": "/about", "detail": "Aucune orientation de ce numéro ne vous est adressée."})
-    if domain.tells_health(form.need, sender_reveals=partner.reveals_health) and not form.sensitive:
+    tells_health = domain.tells_health(form.need, sender_reveals=partner.reveals_health)
+    if tells_health and form.about:
+        detail = (
+            "Cette orientation révèle un fait de santé ou de handicap : rattachée au dossier, elle le dirait à tous les"
+            " sites qui le connaissent. Envoyez-la sans « about »."
+        )
+        errors.append({"pointer": "/about", "detail": detail})
+    if tells_health and not form.sensitive:
         detail = "Cette orientation révèle un fait de santé ou de handicap : l’accord explicite est attendu (true)."
         errors.append({"pointer": "/sensitive", "detail": detail})
     if errors or site is None:

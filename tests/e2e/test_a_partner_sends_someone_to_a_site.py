@@ -232,6 +232,17 @@ def test_about_a_referral_it_is_of_the_same_case(house: House, addressed: dict[s
     assert sent["codes"]["visit_id"] == addressed["visit_id"]
 
 
+def test_a_health_fact_is_told_to_the_addressed_site_and_to_no_other_that_knows_the_case(
+    house: House, addressed: dict[str, Any]
+) -> None:
+    """In the case's timeline every site that knows the case would read it: refused with `about`, taken without."""
+    body = toward(need="droits-handicap", sensitive=True)
+    refused = send(house, body | {"about": addressed["referral_id"]})
+    assert refused.status_code == 422
+    assert [error["pointer"] for error in refused.json()["errors"]] == ["/about"]
+    assert send(house, body).status_code == 201
+
+
 def test_only_the_visits_own_site_is_told_the_case(house: House, addressed: dict[str, Any]) -> None:
     """The addressed site learns the case when it opened it, and never another site's; the partner in no case."""
     own, others = (toward(about=addressed["referral_id"], site=site) for site in ("fs-moreuil", SITE))

@@ -80,6 +80,7 @@ def test_the_explanation_agrees_with_what_was_sent(house: House) -> None:
     (told,) = found["needs"]
     assert [each["recipients"][0]["partner"] for each in told["proposals"]] == [sent["partner"]]
     assert applied(found)["id"] == "09-freins-spie"
+    assert told["proposals"][0]["contact_sheet"]["partner"] == sent["partner"]
     above = told["lines"][: [line["applies"] for line in told["lines"]].index(True)]
     assert above
     assert all(line["unmet"] for line in above)
@@ -87,10 +88,11 @@ def test_the_explanation_agrees_with_what_was_sent(house: House) -> None:
 
 
 def test_whoever_may_not_know_is_refused(house: House) -> None:
-    """Another site's visit: 403. An unknown version, an unknown commune: 422 with the pointer."""
+    """Another site's visit: 403. A version, commune or time that cannot be: 422 with the pointer, and no echo."""
     body = visit(visit_id=str(uuid4()))
     assert explain(house, body, site="hem").status_code == 403
-    for field, value in (("rules_version", "1999"), ("commune", "99999")):
+    wrong = {"rules_version": ["1999", "a\0b"], "commune": ["99999"], "occurred_at": ["9999-12-31T23:59:59-05:00"]}
+    for field, value in ((field, value) for field, values in wrong.items() for value in values):
         answer = explain(house, body | {field: value})
         assert answer.status_code == 422
         assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{field}"]

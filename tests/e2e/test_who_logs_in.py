@@ -6,24 +6,21 @@ import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from datetime import timedelta
 from hashlib import sha256
 from http.cookies import Morsel, SimpleCookie
-from pathlib import Path
 from threading import Barrier
 
 import httpx
 import pytest
 from psycopg import connect, sql
 
-from services.chassis.settings import Settings
-from services.chassis.tokens import Role, Tokens
+from services.chassis.tokens import Role
 from tests.support import posting
 from tests.support.databases import dump
+from tests.support.entering import COOKIE, HERE, claims_of, enter, invited, is_in
 from tests.support.house import House
 
-COOKIE = "relais_orientation"
-HERE, ELSEWHERE = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"}
+ELSEWHERE = {"Sec-Fetch-Site": "cross-site"}
 
 
 @pytest.fixture(scope="module")
@@ -52,26 +49,10 @@ def browser(browsers: Callable[[], httpx.Client]) -> httpx.Client:
     return browsers()
 
 
-def invited(house: House, role: Role = "agent", org: str = "fs-moreuil", valid: float = 24) -> str:
-    """An invitation, as `relais invite` makes it."""
-    return house.tokens.invite(role, org, valid=timedelta(hours=valid))
-
-
-def enter(browser: httpx.Client, invitation: str, **headers: str) -> httpx.Response:
-    """Press « Entrer »."""
-    return browser.post("/login", data={"invitation": invitation}, headers=headers)
-
-
 def set_cookie(answer: httpx.Response) -> Morsel[str]:
     """The one cookie that an answer sets."""
     (header,) = answer.headers.get_list("Set-Cookie")
     return SimpleCookie(header)[COOKIE]
-
-
-def claims_of(token: str) -> dict[str, str]:
-    """What a JWT says."""
-    claims: dict[str, str] = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-    return claims
 
 
 def number_of_sessions(house: House, invitation: str) -> int:
@@ -79,23 +60,15 @@ def number_of_sessions(house: House, invitation: str) -> int:
     return dump(house.databases["orientation"])["sessions"].count(claims_of(invitation)["jti"])
 
 
-def is_in(browser: httpx.Client) -> bool:
-    """Whether the first page is shown."""
-    answer = browser.get("/")
-    assert answer.status_code in {200, 303}
-    if answer.status_code == 303:
-        assert answer.headers["Location"] == "/login"
-    return answer.status_code == 200
-
-
 def test_the_printed_link_leads_in(own_house: House, browser: httpx.Client) -> None:
-    """`relais invite` prints one line; its page has one button, which leads to `/`; there one is in."""
+    """`relais invite` prints one line; its page says for whom and has one button, which leads to `/`, inside."""
     done = own_house.relais("invite", "agent", "fs-moreuil")
     assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 1)
     link = done.stdout.strip()
     assert link.startswith(f"{own_house.url('orientation')}/login?invitation=")
     page = browser.get(link)
     assert page.status_code == 200
+    assert "Ce lien ouvre les pages de «&nbsp;fs-moreuil&nbsp;» (rôle&nbsp;: agent)." in page.text
     assert re.findall(r"<button[^>]*>([^<]+)", page.text) == ["Entrer"]
     hidden = re.search(
         r'<form method="post" action="/login">\s*<input type="hidden" name="(\w+)" value="([^"]+)">', page.text
@@ -134,6 +107,22 @@ def test_a_link_lets_in_once(own_house: House, browsers: Callable[[], httpx.Clie
     assert number_of_sessions(own_house, invitation) == 1
 
 
+def test_who_presses_twice_is_in(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
+    """Whose session this very link opened is sent on, with no other one; not with another's session, not after it."""
+    agent, other, invitation = browsers(), browsers(), invited(own_house)
+    enter(agent, invitation)
+    again = enter(agent, invitation)
+    assert (again.status_code, again.headers["Location"], again.headers.get("Set-Cookie")) == (303, "/", None)
+    assert number_of_sessions(own_house, invitation) == 1
+    enter(other, invited(own_house))
+    refused = enter(other, invitation)
+    assert refused.status_code == 403
+    assert '<a href="/">' in refused.text
+    agent.post("/logout")
+    assert enter(agent, invitation).status_code == 403
+    assert not is_in(agent)
+
+
 def test_of_many_at_once_one_gets_in(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
     """Eight browsers press « Entrer » on the same link at the same moment: exactly one session."""
     invitation, crowd, start = invited(own_house), [browsers() for _ in range(8)], Barrier(8)
@@ -146,52 +135,6 @@ def test_of_many_at_once_one_gets_in(own_house: House, browsers: Callable[[], ht
         assert sorted(pool.map(press, crowd)) == [303] + [403] * 7
     assert sorted(map(is_in, crowd)) == [False] * 7 + [True]
     assert number_of_sessions(own_house, invitation) == 1
-
-
-def unsigned(house: House, _folder: Path) -> str:
-    """An invitation that says it needs no signature."""
-    _, claims, _ = invited(house).split(".")
-    return base64.urlsafe_b64encode(b'{"alg":"none"}').decode().rstrip("=") + f".{claims}."
-
-
-def of_another_key(_house: House, folder: Path) -> str:
-    """An invitation by someone who knows everything but the key."""
-    return Tokens(Settings(state=folder)).invite("agent", "fs-moreuil")
-
-
-@pytest.mark.parametrize(
-    "forge",
-    [
-        pytest.param(lambda *_: "garbage", id="garbage"),
-        pytest.param(unsigned, id="unsigned"),
-        pytest.param(of_another_key, id="of another key"),
-        pytest.param(lambda house, _: invited(house, valid=-1), id="expired"),
-        pytest.param(lambda house, _: house.tokens.sign("agent", "fs-moreuil"), id="a bearer token"),
-        pytest.param(lambda house, _: invited(house)[:-8] + "AAAAAAAA", id="signature altered"),
-    ],
-)
-def test_what_is_no_invitation_opens_nothing(
-    own_house: House, browser: httpx.Client, tmp_path: Path, forge: Callable[[House, Path], str]
-) -> None:
-    """The same refusal whatever is wrong: how to get a link, and not a word of what was sent."""
-    forged = forge(own_house, tmp_path)
-    for page in (enter(browser, forged), browser.get("/login", params={"invitation": forged})):
-        assert (page.status_code, page.headers.get("Set-Cookie")) == (403, None)
-        assert "n’est pas valable" in page.text
-        assert "demandez un lien à la personne qui administre Relais" in page.text
-        assert forged not in page.text
-    assert not is_in(browser)
-
-
-def test_an_invitation_is_no_bearer_token(own_house: House) -> None:
-    """401 from a call that takes an agent's token; the session it opened is no token, either."""
-    url = f"{own_house.url('orientation')}/v1/orientations/simulate"
-    for token in (invited(own_house), invited(own_house, "site")):
-        answer = own_house.client.post(url, json={}, headers={"Authorization": f"Bearer {token}"})
-        assert answer.status_code == 401
-        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-    right = own_house.client.post(url, json={}, headers=own_house.bearer("agent", "fs-moreuil"))
-    assert right.status_code == 422
 
 
 def test_the_cookie_is_for_this_browser_only(own_house: House, browser: httpx.Client) -> None:
@@ -255,18 +198,27 @@ def test_without_a_session_one_is_sent_to_the_login(own_house: House, browser: h
 
 
 def test_a_page_is_for_its_roles(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
-    """403 as a page in French for a role it does not name; who may see it may not post what only others may."""
-    partner, site, agent = browsers(), browsers(), browsers()
-    enter(partner, invited(own_house, "partner", "mission-locale-santerre"))
+    """403 as a page in French for a role it does not name, also for one that may see others; one can log out there."""
+    site, agent = browsers(), browsers()
     enter(site, invited(own_house, "site"))
     enter(agent, invited(own_house, "agent"))
-    refused = partner.get("/")
+    assert (is_in(site), is_in(agent)) == (True, True)
+    refused, taken = (browser.post(posting.PATH, data={"name": "x"}) for browser in (site, agent))
     assert (refused.status_code, refused.headers["Content-Type"]) == (403, "text/html; charset=utf-8")
     assert "<h1>Accès refusé</h1>" in refused.text
-    assert (is_in(site), is_in(agent)) == (True, True)
-    answers = [browser.post(posting.PATH, data={"name": "x"}) for browser in (partner, site, agent)]
-    assert [answer.status_code for answer in answers] == [403, 403, 200]
-    assert answers[2].json() == {"caller": "fs-moreuil", "name": "x", "colours": []}
+    assert "Se déconnecter" in refused.text
+    assert (taken.status_code, taken.json()) == (200, {"caller": "fs-moreuil", "name": "x", "colours": []})
+
+
+def test_an_organisation_without_a_page_can_log_out(own_house: House, browser: httpx.Client) -> None:
+    """Its page is an error, as long as the network files do not know it; it is no dead end."""
+    enter(browser, invited(own_house, org="gone"))
+    refused = browser.get("/")
+    assert refused.status_code == 403
+    assert "Se déconnecter" in refused.text
+    browser.post("/logout")
+    assert not is_in(browser)
+    assert "Se déconnecter" not in enter(browser, "garbage").text
 
 
 @pytest.mark.parametrize(
@@ -326,13 +278,19 @@ def test_a_form_is_read_as_a_browser_sends_it(
 
 
 def test_pages_bring_nothing_from_elsewhere_and_tell_nobody(own_house: House, browser: httpx.Client) -> None:
-    """No script, no inline style, a policy that says so; no address of a page is told to whoever it links to."""
+    """One script of our own, no inline style, a policy that says so; a page's address is told to nobody it links to."""
     page = browser.get("/login", params={"invitation": invited(own_house)})
-    assert not re.search(r"<script|style=|<style|\son\w+=", page.text)
+    assert re.findall(r"<script[^>]*>", page.text) == ['<script src="/assets/once.js" defer>']
+    assert not re.search(r"style=|<style|\son\w+=", page.text)
     assert "style-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "script-src" not in browser.get("/login").headers["Content-Security-Policy"]
     assert page.headers["Referrer-Policy"] == "strict-origin"
     assert page.headers["Cache-Control"] == "no-store"
     assert browser.get("/assets/relais.css").headers["Content-Type"] == "text/css; charset=utf-8"
+    assert browser.get("/assets/once.js").headers["Content-Type"] == "text/javascript; charset=utf-8"
+    nearly = browser.get("/assets//relais.css")
+    assert (nearly.status_code, nearly.headers["Content-Type"]) == (404, "application/problem+json")
 
 
 def test_nobody_reads_an_invitation_in_a_log_or_a_metric(own_house: House, browser: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date
+from difflib import get_close_matches
 from itertools import chain
 from typing import TypeVar
 
@@ -60,7 +61,9 @@ def _partners_in_vain(partners: _Placed[Partner], network: Network) -> Iterator[
         if partner.by_choice and partner.kind in named:
             yield _look(file, f"{place}.by_choice", f"des lignes nomment pourtant le type « {partner.kind} »")
         elif partner.kind not in named and not partner.by_choice and partner.category is not Category.SITE:
-            reason = f"aucune ligne ne nomme le type « {partner.kind} » ; si c’est voulu, écrire `by_choice = true`"
+            near = get_close_matches(partner.kind, sorted(named), 1)
+            meant = f" ; vouliez-vous dire « {near[0]} » ?" if near else " ; si c’est voulu, écrire `by_choice = true`"
+            reason = f"aucune ligne ne nomme le type « {partner.kind} »{meant}"
             yield _look(file, f"{place}.kind", reason)
 
 

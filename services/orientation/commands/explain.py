@@ -23,6 +23,7 @@ _WHY = {
     "recorded": "celles par lesquelles cette visite a été orientée",
     "in-use": "celles en vigueur au moment de la visite",
     "oldest": "les plus anciennes conservées, la visite leur est antérieure",
+    "later": "celles d’aujourd’hui, le site n’était pas dans celles de ce jour-là",
     "files": "celles des fichiers",
 }
 
@@ -60,7 +61,7 @@ def explain(
             with commands.open_databases(["orientation"], "explain") as databases:
                 migrate(databases["orientation"], "orientation")
                 with databases["orientation"].begin() as connection:
-                    found = explaining.explain(form, connection)
+                    found = explaining.explain(form, connection, settings)
     except Rejected as error:
         raise commands.fail(_problems(file, error), 2) from None
     if as_json:
@@ -98,9 +99,8 @@ def _rules(files: list[Path]) -> Rules:
 def _tell(found: Explanation) -> None:
     charter = f"convention « {found.charter} »" if found.charter else "sans convention SPIE"
     typer.echo(f"Règles {found.rules_version} : {_WHY[found.why_these_rules]}.")
-    typer.echo(
-        f"Visite du {found.day:%d/%m/%Y}, {charter}, personne du {found.residence} (département {found.department})."
-    )
+    home = f"{found.residence.name} ({found.residence.code}, département {found.residence.department})"
+    typer.echo(f"Visite du {found.day:%d/%m/%Y}, {charter} ; résidence : {home}.")
     for need in found.needs:
         _tell_need(need)
 

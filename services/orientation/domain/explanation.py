@@ -17,7 +17,6 @@ _NOT_REFERRED = {
     Outcome.TO_CONTINUE: "À poursuivre au guichet, la personne revient : rien à orienter.",
     Outcome.DECLINED_BY_PERSON: "La personne ne souhaite pas être orientée.",
 }
-_NO_SUCH_KIND = "Aucun partenaire de ce type dans les fichiers de réseau."
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,9 +84,12 @@ def _proposals(need: ExpressedNeed, visit: Visit, rulebook: Rulebook) -> Iterabl
         reason = f"{line.reason} {_NOBODY_REASON}" if unmet else line.reason
         yield propose(recipients=(), reason=reason, desk_first=True, unmet=unmet, sensitive=sensitive)
     for chain in chains:
-        yield propose(
+        reason = _reason(chain[0], picked, line, visit)
+        # What the agent chose against the table rests neither on the line's ground nor on its journey.
+        told = partial(propose, source=None, journey=None) if reason is _CHOSEN_REASON else propose
+        yield told(
             recipients=tuple(Recipient(partner.id, partner.category, visit.department) for partner in chain),
-            reason=_reason(chain[0], picked, line, visit),
+            reason=reason,
             sensitive=sensitive or chain[0].reveals_health,
             chosen=picked.id if picked is not None and chain[0] is picked else None,
         )

@@ -22,6 +22,7 @@ from tests.support.house import eventually
 
 START = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 INVITATION = Invitation("agent", "fs-moreuil", "0193508e-7a5c-7cc1-9a59-3f6d0c7a2b11")
+OTHER = Invitation("agent", "fs-moreuil", "another")
 CALLER = Caller("agent", "fs-moreuil", f"invitation:{INVITATION.jti}")
 
 
@@ -87,8 +88,19 @@ def test_an_invitation_opens_one_session(app: App) -> None:
         assert sessions.is_used(work.connection, INVITATION)
         sessions.close(work, value)
     assert opened(app) is None
-    assert opened(app, Invitation("agent", "fs-moreuil", "another")) is not None
+    assert opened(app, OTHER) is not None
     assert kept(app) == (1, 2)
+
+
+def test_a_session_is_its_invitations(app: App, clock: Moved) -> None:
+    """By its own cookie and while it is open; another invitation's it is not."""
+    value, other = opened(app), opened(app, OTHER)
+    assert sessions.is_of(app, value, INVITATION)
+    assert not sessions.is_of(app, value, OTHER)
+    assert not sessions.is_of(app, other, INVITATION)
+    assert not sessions.is_of(app, None, INVITATION)
+    clock.at = START + timedelta(hours=12)
+    assert not sessions.is_of(app, value, INVITATION)
 
 
 @pytest.mark.parametrize("first_fails", [False, True])

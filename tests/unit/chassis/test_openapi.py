@@ -12,6 +12,7 @@ from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 
 from services.chassis import openapi
 from services.chassis.http import Http
+from services.chassis.settings import Settings
 from services.contracts.topology import SERVICES
 
 METHODS = {"get", "put", "post", "delete"}
@@ -27,7 +28,7 @@ def service_class(name: str) -> type:
 @cache
 def document(name: str) -> dict[str, Any]:
     """Make a service's document, through JSON as a client gets it."""
-    made: dict[str, Any] = json.loads(json.dumps(openapi.document(service_class(name), name)))
+    made: dict[str, Any] = json.loads(json.dumps(openapi.document(service_class(name), name, Settings())))
     return made
 
 
@@ -119,3 +120,7 @@ def test_a_page_takes_a_form_and_its_session_is_a_cookie() -> None:
     assert list(found["paths"]["/login"]["post"]["requestBody"]["content"]) == ["application/x-www-form-urlencoded"]
     assert list(found["paths"]["/"]["get"]["responses"]["default"]["content"]) == ["text/html"]
     assert found["components"]["securitySchemes"]["session"]["name"] == "relais_orientation"
+    public = openapi.document(
+        service_class("orientation"), "orientation", Settings(public_url="https://relais.example")
+    )
+    assert public["components"]["securitySchemes"]["session"]["name"] == "__Host-relais_orientation"

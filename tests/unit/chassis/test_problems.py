@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import RequestRedirect
 
 from services.chassis import problems
 from services.chassis.errors import Rejected, forbidden, not_found
@@ -129,10 +130,14 @@ def test_a_response_is_neither_cached_nor_sniffed() -> None:
 
 @pytest.mark.parametrize(
     ("error", "status", "slug"),
-    [(NotFound(), 404, "not-found"), (MethodNotAllowed(["GET"]), 405, "method-not-allowed")],
+    [
+        (NotFound(), 404, "not-found"),
+        (RequestRedirect("http://127.0.0.1/assets/relais.css"), 404, "not-found"),
+        (MethodNotAllowed(["GET"]), 405, "method-not-allowed"),
+    ],
 )
 def test_unknown_paths_and_methods_are_problems_too(error: HTTPException, status: int, slug: str) -> None:
-    """werkzeug's own HTML never leaves the house; `Allow` does."""
+    """werkzeug's own HTML never leaves the house; `Allow` does. It corrects nobody's address."""
     response = problems.of_http(error)
     said = json.loads(response.get_data())
     assert (response.status_code, said["status"], said["type"]) == (status, status, f"/problems/{slug}")

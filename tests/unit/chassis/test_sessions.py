@@ -27,14 +27,20 @@ def settings(public_url: str | None = None) -> Settings:
 def test_the_cookie_travels_encrypted_except_on_one_machine(public_url: str | None, secure: bool) -> None:  # noqa: FBT001
     """Secure wherever it leaves the machine; always hidden from scripts and from posts of other sites."""
     parts = set(sessions.cookie(settings(public_url), "orientation", "abc").split("; "))
-    expected = {"relais_orientation=abc", "HttpOnly", "Max-Age=43200", "Path=/", "SameSite=Lax"}
-    assert {part for part in parts if not part.startswith("Expires=")} == expected | ({"Secure"} if secure else set())
+    expected = {"HttpOnly", "Max-Age=43200", "Path=/", "SameSite=Lax"}
+    expected |= {"Secure", "__Host-relais_orientation=abc"} if secure else {"relais_orientation=abc"}
+    assert {part for part in parts if not part.startswith("Expires=")} == expected
 
 
-def test_an_empty_cookie_is_forgotten_at_once() -> None:
-    """Under the same name and path, or the browser would keep the other."""
-    parts = sessions.cookie(settings(), "orientation", "").split("; ")
-    assert {"relais_orientation=", "Max-Age=0", "Path=/"} <= set(parts)
+@pytest.mark.parametrize("public_url", [None, "https://relais.example"])
+def test_an_empty_cookie_is_forgotten_at_once(public_url: str | None) -> None:
+    """Under the same name and path, or the browser would keep the other; it is read under that name, too."""
+    name = sessions.cookie_name(settings(public_url), "orientation")
+    kept = sessions.cookie(settings(public_url), "orientation", "abc")
+    parts = sessions.cookie(settings(public_url), "orientation", "").split("; ")
+    assert kept.startswith(f"{name}=abc; ")
+    assert {f"{name}=", "Max-Age=0", "Path=/"} <= set(parts)
+    assert ("Secure" in parts) == name.startswith("__Host-")
 
 
 ALLOWED = [

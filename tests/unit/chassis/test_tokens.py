@@ -21,6 +21,7 @@ from services.chassis.settings import Settings
 from services.chassis.tokens import Caller, TokenError, Tokens, new_signing_key
 
 Forge = Callable[..., str]
+SERVICE = "orientation"
 
 
 @pytest.fixture
@@ -145,6 +146,19 @@ def test_one_altered_character_is_refused(tokens: Tokens, forge: Forge) -> None:
     refused(tokens, f"{head}.{claims}.{other.get(signature[5], 'A').join((signature[:5], signature[6:]))}")
 
 
+@pytest.mark.parametrize("crit", [None, True, 5, [1], [None], "x", {}])
+def test_a_header_of_a_wrong_kind_is_a_wrong_token(
+    tokens: Tokens, forge: Forge, monkeypatch: pytest.MonkeyPatch, crit: object
+) -> None:
+    """401, and no invitation, whatever extensions it calls critical; also where the keys are read again for it."""
+    _, claims, signature = forge().split(".")
+    token = f"{part({'alg': 'ES256', 'crit': crit})}.{claims}.{signature}"
+    for seconds in (10, 0):
+        monkeypatch.setattr(module, "_REREAD_SECONDS", seconds)
+        refused(tokens, token)
+        assert tokens.check_invitation(token, service=SERVICE) is None
+
+
 @given(st.one_of(st.text(), st.text().map(lambda text: f"{part({'alg': text})}.{text}.{text}"), st.binary().map(str)))
 def test_nothing_else_gets_past_or_breaks_the_check(text: str) -> None:
     """Whatever the header holds, the answer is 401."""
@@ -222,11 +236,22 @@ def test_a_key_set_that_makes_no_sense_is_told_by_its_variable(tmp_path: Path, c
 
 def test_an_invitation_says_whom_it_lets_in(tokens: Tokens) -> None:
     """Role and organisation, and a name of its own, another for each."""
-    one, other = (tokens.check_invitation(tokens.invite("agent", "hem")) for _ in range(2))
+    one, other = (
+        tokens.check_invitation(tokens.invite("agent", "hem", service=SERVICE), service=SERVICE) for _ in range(2)
+    )
     assert one is not None
     assert other is not None
     assert (one.role, one.org) == ("agent", "hem")
     assert one.jti != other.jti
+
+
+def test_an_invitation_is_for_one_service(tokens: Tokens, forge: Forge) -> None:
+    """Another takes it as little as one that names no service."""
+    invitation = tokens.invite("agent", "hem", service="orientation")
+    assert tokens.check_invitation(invitation, service="orientation") is not None
+    for other in ("referral", "", "orientatio"):
+        assert tokens.check_invitation(invitation, service=other) is None
+    assert tokens.check_invitation(forge(aud="relais/invitation", jti="1"), service="orientation") is None
 
 
 @pytest.mark.parametrize(
@@ -234,30 +259,31 @@ def test_an_invitation_says_whom_it_lets_in(tokens: Tokens) -> None:
 )
 def test_a_wrong_invitation_is_none(tokens: Tokens, forge: Forge, claims: dict[str, Any]) -> None:
     """Each claim is needed and must be ours; with everything right but the audience it is a bearer token: none."""
-    right = {"aud": "relais/invitation", "jti": "1"}
-    assert tokens.check_invitation(forge(**right)) is not None
-    assert tokens.check_invitation(forge(**(right | claims if claims else {"jti": "1"}))) is None
+    right = {"aud": "relais/invitation/orientation", "jti": "1"}
+    assert tokens.check_invitation(forge(**right), service=SERVICE) is not None
+    assert tokens.check_invitation(forge(**(right | claims if claims else {"jti": "1"})), service=SERVICE) is None
 
 
 def test_an_invitation_is_no_bearer_token_and_no_bearer_token_an_invitation(tokens: Tokens, forge: Forge) -> None:
     """The audience alone keeps them apart, whatever else they claim; an invitation is good for 24 hours."""
-    refused(tokens, tokens.invite("agent", "hem"))
-    refused(tokens, forge(aud="relais/invitation", jti="1"))
-    assert tokens.check_invitation(tokens.sign("agent", "hem")) is None
-    assert tokens.check_invitation(forge(jti="1")) is None
-    claims = json.loads(base64.urlsafe_b64decode(tokens.invite("agent", "hem").split(".")[1] + "=="))
+    invitation = tokens.invite("agent", "hem", service=SERVICE)
+    refused(tokens, invitation)
+    refused(tokens, forge(aud="relais/invitation/orientation", jti="1"))
+    assert tokens.check_invitation(tokens.sign("agent", "hem"), service=SERVICE) is None
+    assert tokens.check_invitation(forge(jti="1"), service=SERVICE) is None
+    claims = json.loads(base64.urlsafe_b64decode(invitation.split(".")[1] + "=="))
     assert claims["exp"] - claims["iat"] == 24 * 3600
     assert claims.keys() == {"iss", "aud", "iat", "exp", "jti", "role", "org"}
 
 
 def test_an_invitation_is_signed(tokens: Tokens, forge: Forge, tmp_path: Path) -> None:
     """By our key: not by nobody, not by another's, not by what is public."""
-    _, claims, signature = forge(aud="relais/invitation", jti="1").split(".")
+    _, claims, signature = forge(aud="relais/invitation/orientation", jti="1").split(".")
     for alg in ("none", "HS256", "ES256"):
-        assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.") is None
-        assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.{signature}") is None
+        assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.", service=SERVICE) is None
+        assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.{signature}", service=SERVICE) is None
     other = Tokens(Settings(state=tmp_path / "other"))
-    assert tokens.check_invitation(other.invite("agent", "hem")) is None
+    assert tokens.check_invitation(other.invite("agent", "hem", service=SERVICE), service=SERVICE) is None
 
 
 def test_the_signing_key_is_made_once_for_its_owner_only(tokens: Tokens, tmp_path: Path) -> None:

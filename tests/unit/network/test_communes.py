@@ -166,3 +166,22 @@ def test_a_package_that_contradicts_itself_is_not_written(entry: dict[str, str],
     """Whoever makes the file anew learns the code rather than finding a wrong département in a report."""
     with pytest.raises(ValueError, match=words):
         cog.lines_of([*SOURCE, {"nom": "X"} | entry])
+
+
+@pytest.mark.parametrize(
+    ("text", "codes"),
+    [
+        ("Roye", ["70455", "80685"]),
+        ("st denis", ["11339", "30247", "93066", "97411"]),
+        ("L’HAY LES ROSES", ["94038"]),
+        ("2a004", ["2A004"]),
+        ("Paris 15e Arrondissement", ["75056"]),
+        ("80570 Amiens", []),
+        ("80110", ["80110"]),
+        ("Roy", []),
+        ("", []),
+    ],
+)
+def test_a_name_means_every_commune_called_so_and_none_called_otherwise(text: str, codes: list[str]) -> None:
+    """Two Royes are both told; half a name, or a code beside another name, is nobody's."""
+    assert [found.current for found in communes.named(text)] == codes

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from services.chassis.errors import Rejected
 from services.contracts.codes import Need, Public
 from services.network import Information, Network, load
 from services.orientation import advice, handlers
@@ -118,3 +119,22 @@ def test_without_a_line_there_is_no_source() -> None:
     form = SimulateForm.model_validate(body | {"needs": [{"code": "logement", "outcome": "to-refer"}]})
     (proposal,) = handlers.simulate(form, empty).proposals
     assert (proposal.rule, proposal.source, proposal.journey) == ("no-line", None, None)
+
+
+def test_whom_the_rules_take_to_live_where_is_told_by_name() -> None:
+    """A postcode that is another commune's INSEE code is seen for what it is: 80110 is Boismont, not Moreuil."""
+    homes = [simulate("logement", commune=code).residence for code in ("80110", None)]
+    assert [(home.code, home.name, home.department) for home in homes] == [
+        ("80110", "Boismont", "80"),
+        ("80570", "Moreuil", "80"),
+    ]
+
+
+def test_a_partner_that_nobody_knows_is_refused_as_when_the_visit_is_posted() -> None:
+    """A misspelt id is no question of territory: 422 with the pointer."""
+    needs = [{"code": "logement", "outcome": "to-refer", "recipient": "departement80"}]
+    with pytest.raises(Rejected) as refused:
+        simulate("logement", needs=needs)
+    assert refused.value.errors == [
+        {"pointer": "/needs/0/recipient", "detail": "Partenaire absent des fichiers de réseau."}
+    ]

@@ -194,5 +194,6 @@ def test_reason_fits_the_recipient() -> None:
     (fallen_back,) = orient(visit(YOUNG, commune="75056", age="18-20"), shipped())
     assert "Département" in proposed.reason
     assert chosen.reason == "Partenaire choisi par l’agent plutôt que celui que la table propose."
+    assert (chosen.source, chosen.journey) == (None, None)
     assert fallen_back.recipients[0].partner == "france-travail"
     assert "À défaut du premier interlocuteur" in fallen_back.reason

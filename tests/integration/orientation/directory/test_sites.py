@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from services.chassis.database import Database
 from services.chassis.migrate import migrate
-from services.orientation.directory import OlderList
+from services.orientation.directory import Busy, OlderList
 from services.orientation.directory.data_inclusion import structure
 from services.orientation.directory.official_list import ListedSite
 from services.orientation.directory.sites import Change, Taken, history, labelled, standing, standings, take_over
@@ -99,6 +99,15 @@ def test_a_list_that_corrects_the_one_of_its_date_tells_both_as_one_change(datab
     with database.begin() as connection:
         (row,) = connection.execute(select(site_changes))
     assert (row.site, row.field, row.before, row.after) == ("7", "address", '"13 Rue Maurice Garin"', '"2 Rue Neuve"')
+
+
+def test_a_second_import_at_the_same_time_is_told_so(database: Database) -> None:
+    """It waits for nobody and breaks nothing: whoever runs it tries again."""
+    with database.begin() as first:
+        take_over(first, SITES, AUGUST)
+        with database.begin() as second, pytest.raises(Busy):
+            take_over(second, SITES, AUGUST)
+    assert take(database, SITES).unchanged == 100
 
 
 def test_a_site_that_is_listed_no_more_lost_its_label_and_is_not_forgotten(database: Database) -> None:

@@ -57,7 +57,7 @@ def test_a_list_is_taken_over_and_the_second_time_changes_nothing(
     first = relais("import", the_list)
     assert first.exit_code == 0, first.output
     assert "réunies" in first.output
-    assert "list of 2024-08-01: 2 new, 0 changed, 0 gone, 0 unchanged; 1 rows adapted, 0 refused" in first.output
+    assert "list of 2024-08-01: 2 new, 0 changed, 0 gone, 0 unchanged; 1 row adapted, 0 refused" in first.output
     again = json.loads(relais("import", the_list, "--json").output)
     assert {name: again[name] for name in ("new", "changed", "gone", "unchanged", "changes")} == {
         "new": 0, "changed": 0, "gone": 0, "unchanged": 2, "changes": [],
@@ -83,6 +83,20 @@ def test_a_row_that_is_refused_spoils_no_other(relais: Callable[..., Result], th
     assert "80999" in result.output
     assert "2 new" in result.output
     assert "1 refused" in result.output
+
+
+@pytest.mark.parametrize("rows", ["", NOWHERE], ids=["only a header", "none right"])
+def test_a_list_without_a_site_takes_no_label_away(
+    relais: Callable[..., Result], the_list: Path, tmp_path: Path, rows: str
+) -> None:
+    """That is said; exit 1 only when a row was refused."""
+    relais("import", the_list)
+    empty = tmp_path / "sites-2024-09-01.csv"
+    empty.write_text(HEAD + rows, encoding="utf-8")
+    result = relais("import", empty)
+    assert (result.exit_code, "nothing changes by this file" in result.output) == (int(bool(rows)), True)
+    assert relais("list").output.endswith("\n2 sites\n")
+    assert json.loads(relais("import", empty, "--json").output)["gone"] == 0
 
 
 def test_what_is_no_list_is_refused_whole(relais: Callable[..., Result], the_list: Path, tmp_path: Path) -> None:

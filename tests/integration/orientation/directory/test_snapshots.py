@@ -1,6 +1,7 @@
 """`relais directory …` as whoever looks after a network uses it, on a real database."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ from services.orientation.tables import directory_snapshots, services, structure
 from tests.support.offers import Row, as_cells, as_lines, as_list, service, structure
 
 Relais = Callable[..., Result]
+PAGE = Path(__file__).parents[4] / "docs" / "directory.md"
 
 
 @pytest.fixture
@@ -216,7 +218,8 @@ def test_what_is_exported_changes_nothing_when_imported(relais: Relais, database
         for kind in ("structures", "services"):
             written.append(tmp_path / f"{kind}.{form}")
             result = relais("export", written[-1], "--kind", kind, "--format", form)
-            assert result.output == f"{1 + (kind == 'services')} {kind} in {written[-1]}\n"
+            number = {"structures": "1 structure", "services": "2 services"}[kind]
+            assert result.output == f"{number} in {written[-1]}\n"
         assert relais("import", *written, "--of", "2025-10-01", "--json").exit_code == 0
         assert rows(database) == before
     printed = json.loads(relais("export").stdout)
@@ -232,7 +235,6 @@ def test_what_cannot_be_taken_is_refused_whole(relais: Relais, database: Databas
     for files, words in (
         ([right, other], "« id » et « source »"),
         ([right, tmp_path / "none.json"], "does not exist"),
-        ([right, as_list(tmp_path / "c.json", [])], "« id » et « source »"),
         ([right, as_list(tmp_path / "d-2025-10-16.json", [service()])], "several dates"),
         ([right, "--of", "2999-01-01"], "still to come"),
         ([right, "--structures", "--services"], "one of the two"),
@@ -243,6 +245,44 @@ def test_what_cannot_be_taken_is_refused_whole(relais: Relais, database: Databas
     assert relais("import", right).exit_code == 0
     older = relais("import", right, "--of", "2025-10-14")
     assert (older.exit_code, "2025-10-15 is here already" in older.output) == (2, True)
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize("option", [(), ("--services",)])
+def test_a_file_without_a_row_changes_nothing(
+    relais: Relais, database: Database, tmp_path: Path, form: str, option: tuple[str, ...]
+) -> None:
+    """As an empty directory is exported: that is said, nothing is gone, and the other files are taken."""
+    empty = tmp_path / f"empty.{form}"
+    assert relais("export", empty, "--format", form).output == f"0 services in {empty}\n"
+    relais("import", as_list(tmp_path / "a.json", [structure()]), "--of", "2025-10-01")
+    offered = as_list(tmp_path / "b.json", [service(1)])
+    both = relais("import", empty, offered, *option, "--of", "2025-10-01")
+    assert (both.exit_code, f"empty.{form}: no rows" in both.stdout) == (0, True), both.output
+    assert "services of dora: 1 new" in both.stdout
+    before = rows(database)
+    alone = relais("import", empty, *option, "--of", "2025-10-02", "--json")
+    assert (alone.exit_code, told(alone)["empty"], told(alone)["services"]) == (0, [empty.name], {})
+    assert rows(database) == before
+
+
+def test_the_guides_own_list_is_imported(relais: Relais, tmp_path: Path) -> None:
+    """The two files of docs/directory.md, as they stand there, by the command that stands there."""
+    files = re.findall(r"`(\w+\.csv)`:\n\n```csv\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    for name, text in files:
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    result = relais("import", *(tmp_path / name for name, _ in files), "--json")
+    assert result.exit_code == 0, result.output
+    for kind in ("structures", "services"):
+        assert figures(result, kind, "cc-exemple") == [1, 0, 0, 0]
+    (found,) = json.loads(relais("export").stdout)
+    assert (found["publics"], found["zone_eligibilite"]) == (["demandeurs-emploi", "jeunes"], ["80"])
+
+
+def test_one_refused_row_is_one_row(relais: Relais, tmp_path: Path) -> None:
+    """Not "1 rows"."""
+    file = as_list(tmp_path / "a.json", [structure(1, nom=None)])
+    assert "nothing changed; 1 row refused\n" in relais("import", file).stdout
 
 
 def test_two_imports_at_once_do_not_mix(relais: Relais, database: Database, tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Rows of data·inclusion v1: taken as they are, or refused with a field and a reason in French."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,9 +10,24 @@ from data_inclusion.schema.v1 import Service, Structure
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.orientation.directory.data_inclusion import FIELDS, Kind, Problem, as_csv, as_json, entry, id_of, kind_of
+from services.orientation.directory import row_files
+from services.orientation.directory.data_inclusion import (
+    CODES,
+    FIELDS,
+    MANY,
+    MODELS,
+    Kind,
+    Problem,
+    as_csv,
+    as_json,
+    entry,
+    id_of,
+    kind_of,
+)
 from services.orientation.directory.row_files import Unreadable
 from tests.support.offers import service, structure
+
+PAGE = Path(__file__).parents[4] / "docs" / "directory.md"
 
 
 def refusals(kind: Kind, row: object) -> list[Problem]:
@@ -63,6 +80,62 @@ def test_a_wrong_row_is_refused_by_field_and_reason(row: object, field: str, wor
     (problem,) = refusals("services", row)
     assert problem.field == field
     assert words in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("field", "sent", "ending"),
+    [
+        ("frais", "gratui", "« gratui » ; valeurs possibles : gratuit, payant"),
+        ("modes_accueil", ["Chez Zoé"], "valeur inconnue ; valeurs possibles : a-distance, en-presentiel"),
+        ("thematiques", ["numerique--acquerir-equipement"], " ; les plus proches : numerique--acquerir-un-equipement"),
+        ("thematiques", ["Chez Zoé"], "valeur inconnue"),
+    ],
+)
+def test_an_unknown_code_is_told_with_those_that_exist(field: str, sent: object, ending: str) -> None:
+    """All of a short list; of a long one the nearest."""
+    (problem,) = refusals("services", service() | {field: sent})
+    assert problem.reason.endswith(ending)
+
+
+def test_a_category_alone_is_told_with_its_thematiques() -> None:
+    """All of them and no other's; a word that is near nothing, with the categories."""
+    (problem,) = refusals("services", service(thematiques=["logement-hebergement"]))
+    every = {str(each.value) for each in CODES["thematiques"]}
+    of_category = {each for each in every if each.startswith("logement-hebergement--")}
+    assert set(problem.reason.partition(" ; les plus proches : ")[2].split(", ")) == of_category
+    (problem,) = refusals("services", service(thematiques=["jardinage"]))
+    categories = {each.partition("--")[0] for each in every}
+    assert set(problem.reason.partition(" ; catégories : ")[2].split(", ")) == categories
+    (problem,) = refusals("structures", structure(reseaux_porteurs=["zzz"]))
+    assert problem.reason == "valeur inconnue « zzz »"
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_every_list_of_codes_is_known(kind: Kind) -> None:
+    """A field of which the schema tells codes is one whose codes a reason can tell."""
+    row = (structure() if kind == "structures" else service()) | {name: ["x"] for name in CODES}
+    schema = MODELS[kind].model_json_schema()
+    with_codes = {name for name, field in schema["properties"].items() if '"$ref"' in json.dumps(field)}
+    assert {each.field for each in refusals(kind, row)} == with_codes == CODES.keys() & set(FIELDS[kind])
+
+
+def test_the_guide_names_what_a_list_needs() -> None:
+    """Every required field, every code of a short list, how many a long one has."""
+    page = PAGE.read_text(encoding="utf-8")
+    of = {
+        name: (where, values)
+        for name, where, values in re.findall(r"^\| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", page, re.MULTILINE)
+    }
+    required = {kind: {name for name, f in MODELS[kind].model_fields.items() if f.is_required()} for kind in MODELS}
+    assert {name for name, (where, _) in of.items() if where == "both"} == required["structures"]
+    assert of.keys() == required["structures"] | required["services"]
+    cells = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", page, re.MULTILINE))
+    for name, codes in CODES.items():
+        values = {str(each.value) for each in codes}
+        if len(values) > MANY:
+            assert f"the {len(values)} in" in cells[name]
+        else:
+            assert set(re.findall(r"`([^`]+)`", cells[name])) == values
 
 
 def test_every_wrong_field_is_told_once() -> None:
@@ -135,6 +208,16 @@ def test_what_is_written_is_read_again_as_it_was(kind: Kind) -> None:
     assert [model.model_validate(row).id for row in told] == [row["id"] for row in rows]
     assert json.loads("".join(as_json([]))) == []
     assert "".join(as_csv(kind, [])).strip() == ",".join(FIELDS[kind])
+
+
+@pytest.mark.parametrize("text", ["a\rb", "a\r\nb\nc", 'a "b", c; d', "=1+1", "'a'", "[a]"])
+def test_our_csv_is_read_as_it_was_written(tmp_path: Path, text: str) -> None:
+    """Line ends of any system, quotes and separators inside a cell come back as they were."""
+    row = taken("structures", structure() | {"adresse": text})
+    file = tmp_path / "structures.csv"
+    file.write_text("".join(as_csv("structures", [row["document"]])), encoding="utf-8", newline="")
+    (again,) = row_files.read(file)
+    assert taken("structures", again.value) == row
 
 
 _VALUES = st.recursive(

@@ -187,6 +187,19 @@ def test_another_file_is_not_taken_for_the_list() -> None:
     """The columns that are missing are named."""
     with pytest.raises(NotTheList, match=r"^il y manque les colonnes adresse, code_postal, h_jeudi"):
         read(["id_fs;nom\n", "1;Roye\n"])
+    with pytest.raises(NotTheList, match="séparateur attendu : virgule ou point-virgule"):
+        read(["\t".join(ROYE)])
+
+
+def test_a_spreadsheets_semicolons_separate_as_commas_do() -> None:
+    """A decimal comma in a cell is none of them."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(ROYE), delimiter=";")
+    writer.writeheader()
+    writer.writerow(ROYE | {"latitude": "49,698691", "adresse": "1, Place; de la République"})
+    found = read(io.StringIO(file.getvalue()))
+    assert (found.adapted, found.refused) == ([], [])
+    assert found.sites == [the_site(adresse="1, Place; de la République")[0]]
 
 
 @pytest.mark.skipif(not THE_LIST.exists(), reason="the official list lies beside the project, not in it")
