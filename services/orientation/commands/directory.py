@@ -14,8 +14,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.chassis import commands
-from services.chassis.clock import Clock
-from services.orientation.commands.imports import DATED, Everything, day_of, opened, printable, tell_rows
+from services.orientation.commands.imports import (
+    DATED,
+    Everything,
+    counted,
+    day_of,
+    opened,
+    printable,
+    tell_rows,
+    today,
+)
 from services.orientation.directory import Busy, OlderList, snapshots
 
 if TYPE_CHECKING:
@@ -98,7 +106,7 @@ def export(
         with file.open("w", encoding="utf-8", newline="") as target:
             for number, piece in enumerate(pieces):  # noqa: B007 - the last piece is the end
                 target.write(piece)
-    typer.echo(f"{number} {kind} in {file}")
+    typer.echo(f"{counted(number, kind.removesuffix('s'))} in {file}")
 
 
 def _date_of(files: Sequence[Path]) -> str:
@@ -106,7 +114,7 @@ def _date_of(files: Sequence[Path]) -> str:
     dates = {found for file in files for found in DATED.findall(file.name)}
     if len(dates) > 1:
         raise commands.fail("--of: the files’ names have several dates; give one, AAAA-MM-JJ", 2)
-    return dates.pop() if dates else Clock().now().date().isoformat()
+    return dates.pop() if dates else today().isoformat()
 
 
 @contextmanager
@@ -128,10 +136,12 @@ def _tell_report(report: "Report", day: date, *, everything: bool) -> None:
                 f"{kind} of {printable(source)}: {found.new} new, {found.changed} changed, {found.gone} gone,"
                 f" {found.unchanged} unchanged"
             )
+    for name in report.empty:
+        typer.echo(f"{printable(name)}: no rows, so nothing changes by this file")
     for name in report.untold:
         typer.echo(
             f"{name}: a row that was refused has no readable id, so nothing that it does not name is taken for gone"
         )
     figures = [*report.structures.values(), *report.services.values()]
     changes = sum(each.new + each.changed + each.gone for each in figures)
-    typer.echo(f"directory of {day}: {changes or 'nothing'} changed; {report.refused_rows} rows refused")
+    typer.echo(f"directory of {day}: {changes or 'nothing'} changed; {counted(report.refused_rows, 'row')} refused")

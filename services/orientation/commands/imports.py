@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from services.chassis import commands
 from services.chassis.clock import Clock
 from services.chassis.migrate import migrate
+from services.orientation.asking import paris_day
 
 Everything = Annotated[bool, typer.Option("--all", help="Name every row, not the first 20 of each kind.")]
 DATED = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -37,9 +38,14 @@ def day_of(text: str | None) -> date:
         day = date.fromisoformat(text)
     except ValueError:
         raise commands.fail(f"--of: {text} is no date AAAA-MM-JJ", 2) from None
-    if day > Clock().now().date():
+    if day > today():
         raise commands.fail(f"--of: {day} is still to come", 2)
     return day
+
+
+def today() -> date:
+    """Today, in Paris."""
+    return paris_day(Clock().now())
 
 
 def tell_rows(what: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, everything: bool) -> None:
@@ -52,6 +58,11 @@ def tell_rows(what: str, columns: Sequence[str], rows: Sequence[Sequence[str]], 
     commands.out.print(table)
     if len(rows) > _SHOWN and not everything:
         typer.echo(f"… and {len(rows) - _SHOWN} more: --all or --json")
+
+
+def counted(number: int, one: str) -> str:
+    """A number of things whose plural ends in s: `1 row`, `2 rows`."""
+    return f"{number} {one}{'' if number == 1 else 's'}"
 
 
 def printable(text: str) -> str:

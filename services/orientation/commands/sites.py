@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from services.chassis import commands
 from services.network import communes
-from services.orientation.commands.imports import DATED, Everything, day_of, opened, printable, tell_rows
-from services.orientation.directory import OlderList, official_list
+from services.orientation.commands.imports import DATED, Everything, counted, day_of, opened, printable, tell_rows
+from services.orientation.directory import Busy, OlderList, official_list
 from services.orientation.directory import sites as listed
 from services.orientation.directory.official_list import DAYS, ListedSite, Reading
 
@@ -69,7 +69,9 @@ def import_list(
     reading = _read(file)
     with opened() as connection:
         try:
-            taken = listed.take_over(connection, reading.sites, day)
+            taken = listed.take_over(connection, reading.sites, day, {each.site for each in reading.refused})
+        except Busy:
+            raise commands.fail("another import is running; run this again when it is done") from None
         except OlderList as error:
             raise commands.fail(f"--of: the list of {error.newest} is here already, and {day} is older", 2) from None
     if as_json:
@@ -80,9 +82,11 @@ def import_list(
         for what, found in (("adapted", reading.adapted), ("refused", reading.refused)):
             rows = [(str(each.line), each.site, each.field, each.reason) for each in found]
             tell_rows(what, ("line", "id_fs", "field", "reason"), rows, everything=everything)
+        if not reading.sites:
+            typer.echo(f"{printable(file.name)}: no rows that can be taken, so nothing changes by this file")
         typer.echo(
             f"list of {day}: {taken.new} new, {taken.changed} changed, {taken.gone} gone, {taken.unchanged} unchanged;"
-            f" {len({each.line for each in reading.adapted})} rows adapted,"
+            f" {counted(len({each.line for each in reading.adapted}), 'row')} adapted,"
             f" {len({each.line for each in reading.refused})} refused"
         )
     if reading.refused:
@@ -103,7 +107,7 @@ def export(
         typer.echo(text, nl=False)
     else:
         file.write_text(text, encoding="utf-8")
-        typer.echo(f"{len(found)} structures in {file}")
+        typer.echo(f"{counted(len(found), 'structure')} in {file}")
 
 
 @app.command("list", epilog="Example: relais sites list --department 80")

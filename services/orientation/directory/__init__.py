@@ -2,7 +2,9 @@
 
 from datetime import date
 
-__all__ = ["Busy", "OlderList"]
+__all__ = ["LOCK", "Busy", "OlderList"]
+
+LOCK = 0x52454C41_49530005  # of PostgreSQL, held by an import until it is committed
 
 
 class OlderList(Exception):

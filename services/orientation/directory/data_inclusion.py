@@ -12,9 +12,23 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from difflib import get_close_matches
+from enum import Enum
+from functools import lru_cache
 from typing import Any, Literal
 
-from data_inclusion.schema.v1 import ModeAccueil, ReseauPorteur, Service, Structure
+from data_inclusion.schema.v1 import (
+    Frais,
+    ModeAccueil,
+    ModeMobilisation,
+    PersonneMobilisatrice,
+    Public,
+    ReseauPorteur,
+    Service,
+    Structure,
+    Thematique,
+    TypeService,
+)
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -27,6 +41,19 @@ from services.orientation.directory.thematiques import BETWEEN
 Kind = Literal["structures", "services"]
 MODELS: dict[Kind, type[Structure | Service]] = {"structures": Structure, "services": Service}
 FIELDS: dict[Kind, tuple[str, ...]] = {kind: tuple(model.model_fields) for kind, model in MODELS.items()}
+
+# The schema's lists of codes, by field.
+CODES: dict[str, type[Enum]] = {
+    "type": TypeService,
+    "thematiques": Thematique,
+    "frais": Frais,
+    "publics": Public,
+    "modes_accueil": ModeAccueil,
+    "modes_mobilisation": ModeMobilisation,
+    "mobilisable_par": PersonneMobilisatrice,
+    "reseaux_porteurs": ReseauPorteur,
+}
+MANY = 25  # codes: a longer list is not told whole
 
 _SOURCE = "france-services"
 _NAME_LENGTH = 150
@@ -152,7 +179,7 @@ def as_json(documents: Iterable[str]) -> Iterator[str]:
 def as_csv(kind: Kind, documents: Iterable[str]) -> Iterator[str]:
     """Documents as CSV, in pieces: a column for each field of the schema, lists as JSON."""
     piece = io.StringIO(newline="")
-    rows = csv.DictWriter(piece, FIELDS[kind], lineterminator="\n")
+    rows = csv.DictWriter(piece, FIELDS[kind], lineterminator="\r\n")
     rows.writeheader()
     for document in documents:
         values = json.loads(document).items()
@@ -210,16 +237,36 @@ def _problems(errors: Iterable[ErrorDetails]) -> Iterator[Problem]:
 
 
 def _reason(field: str, error: ErrorDetails) -> str:
-    """Without what was sent, but for a code that is in none of the schema's lists."""
+    """Without what was sent, but for a code that is in none of the schema's lists: with those that are."""
     context = error.get("ctx", {})
     if error["type"] == "value_error" and "error" in context:
         return str(context["error"])  # the schema's own words, in French
     if field in _BY_FIELD:
         return _BY_FIELD[field]
     reason = _REASONS.get(error["type"], "valeur refusée").format(**context)
+    if error["type"] != "enum":
+        return reason
     sent = error["input"]
-    quoted = error["type"] == "enum" and isinstance(sent, str) and _CODE.fullmatch(sent)
-    return f"{reason} « {sent} »" if quoted else reason
+    code = sent if isinstance(sent, str) and _CODE.fullmatch(sent) else None
+    return (f"{reason} « {code} »" if code else reason) + _known(field, code)
+
+
+# A file of another version has the same few codes wrong in every row, and comparing takes milliseconds.
+@lru_cache(maxsize=1024)
+def _known(field: str, code: str | None) -> str:
+    """The end of a reason: all codes of a short list; of a long one the category's, the nearest, or the categories."""
+    codes = [str(each.value) for each in CODES[field]]
+    if len(codes) <= MANY:
+        return f" ; valeurs possibles : {', '.join(codes)}"
+    if code is None:
+        return ""
+    of_category = [each for each in codes if _category(each) == _category(code)]
+    near = of_category if code == _category(code) else []
+    near = near or get_close_matches(code, codes) or of_category
+    if near:
+        return f" ; les plus proches : {', '.join(near)}"
+    categories = sorted({_category(each) for each in codes})
+    return f" ; catégories : {', '.join(categories)}" if len(categories) <= MANY else ""
 
 
 def _document(found: Structure | Service) -> dict[str, Any]:

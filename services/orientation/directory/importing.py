@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from services.orientation.directory import row_files
-from services.orientation.directory.data_inclusion import Kind, Problem, entry, id_of, kind_of
+from services.orientation.directory.data_inclusion import MODELS, Kind, Problem, entry, id_of, kind_of
 from services.orientation.directory.snapshots import Figures, Snapshot, ids_of
 
 _PEEK, _AT_ONCE = 100, 500
@@ -39,12 +39,16 @@ class Refusal:
 
 @dataclass(slots=True)
 class Report:
-    """What became of files. `untold`: files of which a refused row has no readable id, so that nothing is gone."""
+    """What became of files. `untold`: files of which a refused row has no readable id, so that nothing is gone.
+
+    `empty`: files without a row, which change nothing.
+    """
 
     structures: dict[str, Figures] = field(default_factory=dict)
     services: dict[str, Figures] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
     untold: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
     @property
     def refused_rows(self) -> int:
@@ -66,9 +70,14 @@ def take_over(  # noqa: PLR0913 - what the command asks
     Raises NotTheDirectory (nothing is written then, if the caller rolls back) and OlderList.
     """
     report = Report()
-    kinds = {file: kind or _kind_of(file) for file in files}
-    for each in ("structures", "services"):
-        of_kind = [file for file in files if kinds[file] == each]
+    kinds = dict[Path, Kind]()
+    for file in files:
+        if first := list(islice(_rows(file), _PEEK)):
+            kinds[file] = kind or _kind_of(file, first)
+        else:
+            report.empty.append(file.name)
+    for each in MODELS:
+        of_kind = [file for file in files if kinds.get(file) == each]
         if of_kind:
             taking = _Taking(connection, each, listed_on, report, progress)
             for file in of_kind:
@@ -77,8 +86,8 @@ def take_over(  # noqa: PLR0913 - what the command asks
     return report
 
 
-def _kind_of(file: Path) -> Kind:
-    kind = kind_of(row.value for row in islice(_rows(file), _PEEK))
+def _kind_of(file: Path, first: Iterable[row_files.Row]) -> Kind:
+    kind = kind_of(row.value for row in first)
     if kind is None:
         raise NotTheDirectory(f"{file}: aucune ligne n’a les champs « id » et « source » de data·inclusion")
     return kind
@@ -103,12 +112,8 @@ class _Taking:
 
     def take(self, file: Path) -> None:
         rows = _rows(file, self._progress)
-        number = 0
         while batch := list(islice(rows, _AT_ONCE)):
-            number += len(batch)
             self._snapshot.add(list(self._good(file, batch)))
-        if not number:
-            raise NotTheDirectory(f"{file}: aucune ligne")
 
     def finish(self, *, partial: bool) -> None:
         figures = self._report.structures if self._kind == "structures" else self._report.services

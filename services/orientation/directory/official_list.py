@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from itertools import chain, groupby
 
 from services.contracts.codes import department_of
 from services.network import communes
+from services.orientation.directory.row_files import separator
 
 DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi")
 _OSM_DAYS = ("Mo", "Tu", "We", "Th", "Fr", "Sa")
@@ -101,11 +102,14 @@ class Reading:
 
 
 def read(lines: Iterable[str]) -> Reading:
-    """Read the list. Raises NotTheList when its columns are not there."""
-    rows = csv.DictReader(lines)
+    """Read the list, its cells separated by commas or semicolons. Raises NotTheList when its columns are not there."""
+    rest = iter(lines)
+    head = next(rest, "")
+    rows = csv.DictReader(chain([head], rest), delimiter=separator(head))
     missing = sorted(_REQUIRED.difference(rows.fieldnames or ()))
     if missing:
-        raise NotTheList(f"il y manque les colonnes {', '.join(missing)}")
+        none = " (séparateur attendu : virgule ou point-virgule)" if len(missing) == len(_REQUIRED) else ""
+        raise NotTheList(f"il y manque les colonnes {', '.join(missing)}{none}")
     reading, known = Reading(), set[str]()
     for row in rows:
         one = _Row(rows.line_num, {key: (value or "").strip() for key, value in row.items() if isinstance(key, str)})

@@ -156,11 +156,11 @@ def _items(file: IO[str]) -> Iterator[Row]:
 
 
 def _cells(file: IO[str]) -> Iterator[Row]:
-    """CSV with a header, separated by commas or, as French spreadsheets do, by semicolons."""
+    """CSV with a header."""
     csv.field_size_limit(_LONGEST)
     head = file.readline(_PIECE)
     file.seek(0)
-    rows = csv.reader(file, delimiter=";" if head.count(";") > head.count(",") else ",", strict=True)
+    rows = csv.reader(file, delimiter=separator(head), strict=True)
     try:
         names = next(rows)
         line = rows.line_num
@@ -170,6 +170,11 @@ def _cells(file: IO[str]) -> Iterator[Row]:
             line = rows.line_num
     except csv.Error:
         raise UnreadableFile(f"CSV illisible à partir de la ligne {rows.line_num} (guillemets)") from None
+
+
+def separator(head: str) -> str:
+    """What separates the cells, told by the header: a comma or, as French spreadsheets save it, a semicolon."""
+    return ";" if head.count(";") > head.count(",") else ","
 
 
 def _row(names: list[str], cells: list[str]) -> object:

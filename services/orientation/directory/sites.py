@@ -1,7 +1,7 @@
 """The official list of sites in the database: what a list changes, who has the label, and the history of it."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import date
 from typing import Any, Literal
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis.database import insert_all
 from services.network import communes
-from services.orientation.directory import OlderList
+from services.orientation.directory import LOCK, Busy, OlderList
 from services.orientation.directory.official_list import ListedSite
 from services.orientation.tables import listed_sites, site_changes
 
@@ -61,18 +61,26 @@ class Standing:
         return self.gone_on or self.site.labelled_on
 
 
-def take_over(connection: Connection, sites: Sequence[ListedSite], listed_on: date) -> Taken:
+def take_over(
+    connection: Connection, sites: Sequence[ListedSite], listed_on: date, kept: Collection[str] = ()
+) -> Taken:
     """Make the directory say what the list of that date says; the same list again changes nothing.
 
-    A site that the list has no more lost its label, and stays known. Raises OlderList.
+    A site that the list has no more lost its label, and stays known; a list without any site changes nothing. `kept`
+    are the ids of rows that were refused: what is known of these stays. Raises OlderList, and Busy while another
+    import runs.
     """
+    if not connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+        raise Busy
     newest = connection.scalar(select(func.max(listed_sites.c.listed_on)))
     if newest and newest > listed_on:
         raise OlderList(newest)
+    if not sites:
+        return Taken(0, 0, 0, 0, ())
     known = {row.id: row for row in connection.execute(select(listed_sites).with_for_update())}
     there = {site.id: site for site in sites}
     new = [site for site in sites if site.id not in known]
-    gone = [row for row in known.values() if row.id not in there and row.gone_on is None]
+    gone = [row for row in known.values() if row.gone_on is None and row.id not in there and row.id not in kept]
     changes = [Change(row.id, _LABEL, "granted", "withdrawn") for row in gone]
     for site in sites:
         if site.id in known:

@@ -10,11 +10,10 @@ from sqlalchemy import Connection, Table, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from services.chassis.database import insert_all
-from services.orientation.directory import Busy, OlderList
+from services.orientation.directory import LOCK, Busy, OlderList
 from services.orientation.tables import directory_snapshots, services, structures
 
 TABLES: Mapping[str, Table] = {"structures": structures, "services": services}
-_LOCK = 0x52454C41_49530005  # of PostgreSQL, held by an import until it is committed
 
 
 @dataclass(slots=True)
@@ -35,7 +34,7 @@ class Snapshot:
 
     def __init__(self, connection: Connection, kind: str, listed_on: date) -> None:
         self._connection, self._kind, self._table, self._day = connection, kind, TABLES[kind], listed_on
-        if not connection.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))):
+        if not connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
             raise Busy
         rows = connection.execute(select(directory_snapshots).where(directory_snapshots.c.kind == kind))
         self._newest = {row.source: row.listed_on for row in rows}

@@ -101,6 +101,16 @@ def test_a_list_that_corrects_the_one_of_its_date_tells_both_as_one_change(datab
     assert (row.site, row.field, row.before, row.after) == ("7", "address", '"13 Rue Maurice Garin"', '"2 Rue Neuve"')
 
 
+def test_a_site_whose_row_is_refused_keeps_its_label(database: Database) -> None:
+    """A slip in the list's row is no withdrawal: what was known of the site stays as it was."""
+    take(database, SITES)
+    with database.begin() as connection:
+        taken = take_over(connection, SITES[1:90], OCTOBER, kept={"0"})
+        listed = {site.id for site, _ in labelled(connection)}
+    assert taken.gone == 10
+    assert "0" in listed
+
+
 def test_a_second_import_at_the_same_time_is_told_so(database: Database) -> None:
     """It waits for nobody and breaks nothing: whoever runs it tries again."""
     with database.begin() as first:
