@@ -235,10 +235,16 @@ PUBLIC_LABELS = {
     Public.SORTANT_ASE: "Sortant de l’aide sociale à l’enfance",
 }
 AGE_BAND_LABELS = {
-    band: f"{band.value.replace('-', ' à ')} ans"
-    for band in AgeBand
-    if band not in {AgeBand.UNDER_16, AgeBand.FROM_65, AgeBand.UNKNOWN}
-} | {AgeBand.UNDER_16: "Moins de 16 ans", AgeBand.FROM_65: "65 ans et plus", AgeBand.UNKNOWN: "Âge inconnu"}
+    AgeBand.UNDER_16: "Moins de 16 ans",
+    AgeBand.FROM_16: "16 à 17 ans",
+    AgeBand.FROM_18: "18 à 20 ans",
+    AgeBand.FROM_21: "21 à 25 ans",
+    AgeBand.FROM_26: "26 à 29 ans",
+    AgeBand.FROM_30: "30 à 54 ans",
+    AgeBand.FROM_55: "55 à 64 ans",
+    AgeBand.FROM_65: "65 ans et plus",
+    AgeBand.UNKNOWN: "Âge inconnu",
+}
 CATEGORY_LABELS = {
     Category.STATE: "État",
     Category.DEPARTMENT: "Département",

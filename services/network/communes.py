@@ -54,11 +54,14 @@ def commune(code: str) -> Commune | None:
 def named(text: str) -> list[Commune]:
     """The communes that a person may mean by a code or a name, in the order of the codes; a name is never guessed at.
 
-    Of a name it is every commune, present or former, called exactly so, whatever the case, accents and hyphens: all
-    that are parts of one commune of today count as that one.
+    A code may stand before its name, as in `80570 Moreuil`. Of a name it is every commune, present or former, called
+    exactly so, whatever the case, accents and hyphens: all that are parts of one commune of today count as that one.
     """
     if found := commune(text.strip().upper()):
         return [found]
+    code, _, name = text.strip().partition(" ")
+    if name and (found := commune(code.upper())):
+        return [found] if _letters(found.name) == _letters(name) else []
     wanted = _letters(text)
     found_ = (commune(line.partition(",")[0]) for line in _lines() if _letters(line.split(",")[1]) == wanted)
     today_ = {each.current: commune(each.current) for each in found_ if each and wanted}

@@ -7,12 +7,13 @@ from typing import Generic, TypeVar
 
 from services.contracts.codes import Channel, Need, Outcome, Regime
 from services.contracts.orientation import ContactSheet, Proposal
-from services.contracts.references import normalised_reference, shown_reference
+from services.contracts.references import REFERENCE_LENGTH, normalised_reference, shown_reference
 from services.network import Partner, Site, communes
 from services.network.communes import Commune
 from services.orientation.forms import CounterForm, Explanation, LookUp, SimulatedNeed, SimulateForm, Simulation
 
 F = TypeVar("F")
+_MOST_NEEDS = 10  # of a visit
 _OLDEST = date(2020, 1, 1)  # the year the France services label began
 
 
@@ -84,6 +85,12 @@ class Consultation:
         return 422 if self.problems else 200
 
     @property
+    def urgent_first(self) -> list[Proposal]:
+        """What is proposed, with what cannot wait before all else."""
+        urgent = {each.need for each in self.explanation.needs if each.urgent} if self.explanation else set()
+        return sorted(self.proposals, key=lambda each: each.need not in urgent)
+
+    @property
     def proposals(self) -> tuple[Proposal, ...]:
         """What is proposed."""
         return self.simulation.proposals if self.simulation else ()
@@ -108,6 +115,12 @@ def read(form: CounterForm, today: date) -> tuple[Asked | None, tuple[Problem, .
     problems = []
     if not form.needs:
         problems.append(Problem("needs", "Cochez au moins un besoin."))
+    if len(form.needs) > _MOST_NEEDS:
+        problems.append(Problem("needs", f"{_MOST_NEEDS} besoins à la fois au plus : décochez-en."))
+    if form.obstacles and Need.FREINS_MULTIPLES not in form.needs:
+        problems.append(
+            Problem("obstacles", "Ces freins ne comptent qu’avec le besoin « Plusieurs freins » : cochez-le.")
+        )
     commune, doubt = meant(form.commune)
     if doubt:
         problems.append(doubt)
@@ -115,14 +128,19 @@ def read(form: CounterForm, today: date) -> tuple[Asked | None, tuple[Problem, .
     if day is None:
         problems.append(Problem("day", f"Une date passée est attendue, du 1er janvier {_OLDEST.year} à aujourd’hui."))
     reference = normalised_reference(form.reference) if form.reference else None
-    mistyped = bool(form.reference) and reference is None
     asked = None
     if day and not problems:
         asked = Asked(form, commune, day, shown_reference(reference) if reference else None)
-    if mistyped:
-        text = "Cette référence est mal recopiée : douze lettres et chiffres sont attendus, comme K7M2-Q4XD-1B9Y."
-        problems.append(Problem("reference", text))
+    if form.reference and reference is None:
+        problems.append(Problem("reference", _mistyped(form.reference)))
     return asked, tuple(problems)
+
+
+def _mistyped(text: str) -> str:
+    number = sum(character.isalnum() for character in text)
+    if number != REFERENCE_LENGTH:
+        return f"Une référence a {REFERENCE_LENGTH} lettres et chiffres ; celle-ci en a {number}."
+    return "Une lettre ou un chiffre de cette référence est faux : comparez-la à celle de votre logiciel."
 
 
 def meant(text: str) -> tuple[str | None, Problem | None]:
@@ -130,11 +148,20 @@ def meant(text: str) -> tuple[str | None, Problem | None]:
     if not text:
         return None, None
     found = communes.named(text)
+    if len(found) == 1 and text.isdigit():
+        told = f"{text} est le code INSEE de {found[0].name}. Si c’est un code postal, tapez le nom de la commune."
+        return None, Problem("commune", told, tuple(found))
     if len(found) == 1:
         return found[0].current, None
     if found:
         return None, Problem("commune", "Plusieurs communes portent ce nom : choisissez la bonne.", tuple(found))
     return None, Problem("commune", "Aucune commune n’a ce nom ni ce code INSEE. Le code postal ne convient pas.")
+
+
+def told_commune(code: str | None) -> str:
+    """A commune as the form has it once it is certain: `80685 Roye`."""
+    found = communes.commune(code) if code else None
+    return f"{found.code} {found.name}" if found else ""
 
 
 def _day(text: str, today: date) -> date | None:

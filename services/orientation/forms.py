@@ -49,12 +49,12 @@ class ExplainForm(SimulateForm):
 class CounterForm(BaseModel):
     """What an agent fills in on the page, as a browser sends it: what was left empty is there, and empty.
 
-    `choices` are `need:partner`, or empty where the table's own proposal is kept.
+    `choices` are `need:partner`, or empty where the table's own proposal is kept; `discreet`: no need on the slip.
     """
 
     model_config = _STRICT
 
-    needs: tuple[Need, ...] = Field((), max_length=10)
+    needs: tuple[Need, ...] = ()
     obstacles: tuple[Obstacle, ...] = ()
     publics: tuple[Public, ...] = ()
     age_band: AgeBand = AgeBand.UNKNOWN
@@ -64,6 +64,7 @@ class CounterForm(BaseModel):
     day: Annotated[str, StringConstraints(max_length=10)] = ""
     choices: tuple[Annotated[str, StringConstraints(pattern=r"^(?:[a-z-]+:[a-z0-9-]{1,64})?$")], ...] = ()
     reference: Annotated[str, StringConstraints(max_length=40)] = ""
+    discreet: bool = False
 
 
 class FoundCommune(BaseModel):

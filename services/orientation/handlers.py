@@ -11,7 +11,7 @@ from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.orientation import advice, archive, consultation, contact_sheets, explaining, queries
 from services.orientation.asking import PARIS, checked, paris_day, residence
-from services.orientation.consultation import Consultation, LookedUp, meant
+from services.orientation.consultation import Consultation, LookedUp, meant, told_commune
 from services.orientation.forms import (
     ContactSheetsPage,
     ContactSheetsQuery,
@@ -100,7 +100,7 @@ def consult(form: CounterForm, site: str, rules: Rules, app: App) -> Consultatio
     information = advice.information(rules.network, [need.code for need in visit.needs], visit.publics, charter=charter)
     return replace(
         page,
-        form=form.model_copy(update={"commune": visit.commune or ""}),
+        form=form.model_copy(update={"commune": told_commune(visit.commune)}),
         day=asked.day,
         problems=problems,
         simulation=simulation.model_copy(update={"information": information}),

@@ -1,5 +1,6 @@
 """Orientation's pages: whom to meet, for an agent at the counter; the slip for the person; contact sheets."""
 
+import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -15,7 +16,6 @@ from services.contracts.codes import (
     Need,
 )
 from services.contracts.orientation import ContactSheet
-from services.network import communes
 from services.network.advice import to_verify
 from services.orientation.consultation import Consultation, LookedUp
 from services.orientation.forms import ContactSheetsPage, ServicesPage
@@ -24,12 +24,14 @@ _HERE = Path(__file__).parent
 _TEMPLATES = environment(_HERE / "templates")
 PRINT_SCRIPT = (_HERE / "static" / "print.js").read_text(encoding="utf-8")
 
+_URGENT = Need.HEBERGEMENT_URGENCE
 _USUAL = list(Need)[:8]
-# What people come with most often stands first; the codes are in the order of the documents.
+# What cannot wait stands first, then what people come with most often; the codes are in the order of the documents.
 _NEEDS = {
+    "Urgence": [_URGENT],
     "Démarches courantes": _USUAL,
     "Emploi et insertion": [need for need in Need if need in SPIE_NEEDS],
-    "Autres besoins": [need for need in Need if need not in SPIE_NEEDS and need not in _USUAL],
+    "Autres besoins": [need for need in Need if need not in SPIE_NEEDS and need not in (_URGENT, *_USUAL)],
 }
 _WHY_RULES = {
     "in-use": "les règles en vigueur ce jour-là",
@@ -38,9 +40,14 @@ _WHY_RULES = {
 }
 
 
-def _place(code: str) -> str:
-    found = communes.commune(code)
-    return f"{found.name} ({code})" if found else code
+def _place(told: str) -> str:
+    code, _, name = told.partition(" ")
+    return f"{name} ({code})"
+
+
+def _spaced(text: str) -> str:
+    """With the spaces that do not break, which French wants before high punctuation."""
+    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
 
 
 def _french(day: date | str) -> str:
@@ -51,7 +58,7 @@ def _stale(sheet: ContactSheet, day: date) -> bool:
     return to_verify(date.fromisoformat(sheet.last_verified) if sheet.last_verified else None, day)
 
 
-_TEMPLATES.filters |= {"place": _place, "french": _french, "stale": _stale}
+_TEMPLATES.filters |= {"place": _place, "spaced": _spaced, "french": _french, "stale": _stale}
 _TEMPLATES.globals |= {
     "need_groups": _NEEDS,
     "need_labels": NEED_LABELS,

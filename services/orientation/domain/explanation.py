@@ -131,7 +131,7 @@ def _choice(
     if line and line.urgent:
         return "Choix de l’agent sans effet : cette ligne est une urgence, rien n’est envoyé."
     if overridden:
-        return "Choisi par l’agent : passe en premier, les autres restent à défaut."
+        return "Choisi par l’agent : passe en premier, la proposition de la table vient à sa suite."
     if rulebook.chosen(need.recipient, visit):
         return "L’agent choisit ce que la table propose."
     partner = next((each for each in rulebook.partners if each.id == need.recipient), None)

@@ -122,7 +122,7 @@ def test_the_agents_choice_is_answered() -> None:
         )
     ]
     assert chosen == [
-        "Choisi par l’agent : passe en premier, les autres restent à défaut.",
+        "Choisi par l’agent : passe en premier, la proposition de la table vient à sa suite.",
         "L’agent choisit ce que la table propose.",
         "Choix de l’agent impossible. Ne couvre ni la commune 80570 ni le département 80.",
         "Choix de l’agent impossible. Ce partenaire n’est dans aucun fichier de réseau.",
