@@ -74,6 +74,6 @@ def test_who_has_missed_something_is_told_and_nobody_else(own_house: House) -> N
     write(own_house, timedelta(0), (QUIET, "5"), (NEW, "6"))
     assert [event["id"] for event in page(own_house, QUIET, all_read).json()["events"]] == ["5"]
     assert [event["id"] for event in page(own_house, NEW).json()["events"]] == ["6"]
-    counted = samples(own_house.metrics("referral")).get("relais_pruned_rows_total", [])
-    assert {"service": "referral", "table": "outbox"} in counted
+    counted = {"service": "referral", "table": "outbox"}
+    eventually(lambda: counted in samples(own_house.metrics("referral")).get("relais_pruned_rows_total", []))
     eventually(lambda: '"event": "pruned"' in own_house.log("referral"))
