@@ -135,12 +135,18 @@ class ReferralState(StrEnum):
     SENT = "sent"
     RECEIVED = "received"
     ACCEPTED = "accepted"
+    IN_PROGRESS = "in-progress"
+    ON_HOLD = "on-hold"
     DECLINED = "declined"
     COMPLETED = "completed"
+    FAILED = "failed"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    ENTERED_IN_ERROR = "entered-in-error"
 
 
 class DeclineReason(StrEnum):
-    """Why a partner declines; the sender always sees it."""
+    """Why a partner declines, or fails after having accepted; the sender always sees it."""
 
     PERSON_UNREACHABLE = "person-unreachable"
     PERSON_ABSENT = "person-absent"
@@ -155,6 +161,22 @@ class DeclineReason(StrEnum):
     OUT_OF_TERRITORY = "out-of-territory"
     OUT_OF_REMIT = "out-of-remit"
     OTHER = "other"
+
+
+class WithdrawReason(StrEnum):
+    """Why a sender takes a referral back; `entered-in-error` says that there should never have been one."""
+
+    PERSON = "person"
+    SENDER = "sender"
+    ENTERED_IN_ERROR = "entered-in-error"
+
+
+class Waiting(StrEnum):
+    """What a referral has waited for too long, when its partner's named contact is called in."""
+
+    RECEPTION = "not-received"
+    ANSWER = "not-answered"
+    NEWS = "no-news"
 
 
 class ReferralOutcome(StrEnum):
@@ -219,11 +241,7 @@ NEED_LABELS = {
     Need.HEBERGEMENT_URGENCE: "Hébergement d’urgence",
     Need.AUTRE: "Autre besoin",
 }
-OBSTACLE_LABELS = {
-    Obstacle.MOBILITE: "Mobilité",
-    Obstacle.GARDE_ENFANT: "Garde d’enfant",
-    Obstacle.SANTE: "Santé",
-}
+OBSTACLE_LABELS = {Obstacle.MOBILITE: "Mobilité", Obstacle.GARDE_ENFANT: "Garde d’enfant", Obstacle.SANTE: "Santé"}
 PUBLIC_LABELS = {
     Public.RSA: "Bénéficiaire du RSA",
     Public.ASS: "Bénéficiaire de l’ASS",
@@ -257,13 +275,50 @@ REFERRAL_STATE_LABELS = {
     ReferralState.SENT: "Envoyée",
     ReferralState.RECEIVED: "Reçue",
     ReferralState.ACCEPTED: "Acceptée",
+    ReferralState.IN_PROGRESS: "En cours",
+    ReferralState.ON_HOLD: "En pause",
     ReferralState.DECLINED: "Déclinée",
     ReferralState.COMPLETED: "Terminée",
+    ReferralState.FAILED: "Interrompue",
+    ReferralState.WITHDRAWN: "Retirée",
+    ReferralState.EXPIRED: "Expirée",
+    ReferralState.ENTERED_IN_ERROR: "Saisie par erreur",
 }
-VISIT_CLASS_LABELS = {
-    VisitClass.EMPLOI: "Emploi",
-    VisitClass.COMPLEMENTAIRE: "Services complémentaires",
+DECLINE_REASON_LABELS = {
+    DeclineReason.PERSON_UNREACHABLE: "personne injoignable",
+    DeclineReason.PERSON_ABSENT: "personne absente",
+    DeclineReason.ALREADY_EMPLOYED: "déjà en emploi",
+    DeclineReason.ALREADY_IN_TRAINING: "déjà en formation",
+    DeclineReason.NOT_ELIGIBLE: "conditions non remplies",
+    DeclineReason.NOT_MOBILE: "pas de moyen de se déplacer",
+    DeclineReason.NOT_INTERESTED: "pas intéressée",
+    DeclineReason.OBSTACLES_FIRST: "d’autres freins à lever d’abord",
+    DeclineReason.NO_CAPACITY: "plus de place",
+    DeclineReason.DUPLICATE: "demande déjà reçue",
+    DeclineReason.OUT_OF_TERRITORY: "hors du territoire",
+    DeclineReason.OUT_OF_REMIT: "hors des missions du partenaire",
+    DeclineReason.OTHER: "autre motif",
 }
+REFERRAL_OUTCOME_LABELS = {
+    ReferralOutcome.HELPED: "personne aidée",
+    ReferralOutcome.COULD_NOT_CONTACT: "personne injoignable",
+    ReferralOutcome.NOT_ELIGIBLE: "conditions non remplies",
+    ReferralOutcome.NO_CAPACITY: "plus de place",
+    ReferralOutcome.COULD_NOT_HELP: "pas d’aide possible",
+    ReferralOutcome.NO_LONGER_INTERESTED: "personne plus intéressée",
+    ReferralOutcome.REFERRED_ELSEWHERE: "orientée vers un autre service",
+}
+WITHDRAW_REASON_LABELS = {
+    WithdrawReason.PERSON: "à la demande de la personne",
+    WithdrawReason.SENDER: "à l’initiative de l’expéditeur",
+    WithdrawReason.ENTERED_IN_ERROR: "saisie par erreur",
+}
+WAITING_LABELS = {
+    Waiting.RECEPTION: "pas d’accusé de réception",
+    Waiting.ANSWER: "pas de réponse",
+    Waiting.NEWS: "pas de nouvelles",
+}
+VISIT_CLASS_LABELS = {VisitClass.EMPLOI: "Emploi", VisitClass.COMPLEMENTAIRE: "Services complémentaires"}
 
 
 def visit_class(needs: Iterable[Need]) -> VisitClass:

@@ -1,10 +1,10 @@
 """What referral publishes: inside with the case id, to partners without it."""
 
 from datetime import date, datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from services.contracts.codes import Category, Need, ReferralState
 from services.contracts.envelope import EventData
@@ -15,6 +15,7 @@ class ReferralSent(EventData):
 
     Toward a site, `partner` and `site` are that site, and `visit_id` and `case` those of the referral it is about,
     maybe another site's; both are null when it is about none: then the person is not known to Relais.
+    `previous` is the referral that ended before this one took its place, `bounces` how many did.
     """
 
     TYPE: ClassVar[str] = "fr.relais.ReferralSent.v1"
@@ -32,14 +33,19 @@ class ReferralSent(EventData):
     due_at: datetime
     step: int
     sender: str | None = None
+    previous: UUID | None = None
+    bounces: int = 0
 
     def routing_key(self) -> str:
         """`ReferralSent.<category>.<partner>.<department>`."""
         return f"{self.name()}.{self.category}.{self.partner}.{self.department}"
 
 
-class _ReferralMoved(EventData):
-    """A referral changed state. `step` counts its states, so that readers can order what they received unordered."""
+class ReferralMoved(EventData):
+    """A referral took a step: into another state, or in its own. `step` counts them, so that readers can order them.
+
+    `reason` is a code: of a refusal or a failure, of an end, of a withdrawal, of what was waited for too long.
+    """
 
     SERVICE: ClassVar[str] = "referral"
 
@@ -52,28 +58,100 @@ class _ReferralMoved(EventData):
     step: int
 
 
-class ReferralReceived(_ReferralMoved):
+class ReferralReceived(ReferralMoved):
     """The partner has it."""
 
     TYPE: ClassVar[str] = "fr.relais.ReferralReceived.v1"
 
 
-class ReferralAccepted(_ReferralMoved):
+class ReferralAccepted(ReferralMoved):
     """The partner takes the person on."""
 
     TYPE: ClassVar[str] = "fr.relais.ReferralAccepted.v1"
 
 
-class ReferralDeclined(_ReferralMoved):
+class ReferralProgressed(ReferralMoved):
+    """The partner has news: it is at work (`in-progress`), or waits for something (`on-hold`)."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralProgressed.v1"
+
+
+class ReferralDeclined(ReferralMoved):
     """The partner does not take the person on; `reason` is a `DeclineReason`."""
 
     TYPE: ClassVar[str] = "fr.relais.ReferralDeclined.v1"
 
 
-class ReferralCompleted(_ReferralMoved):
+class ReferralCompleted(ReferralMoved):
     """The partner is done; `reason` is a `ReferralOutcome`."""
 
     TYPE: ClassVar[str] = "fr.relais.ReferralCompleted.v1"
+
+
+class ReferralFailed(ReferralMoved):
+    """The partner had accepted and could not go on; `reason` is a `DeclineReason`."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralFailed.v1"
+
+
+class ReferralExpired(ReferralMoved):
+    """Nobody answered in time; `reason` is what was `Waiting`, or null where the agreement was."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralExpired.v1"
+
+
+class ReferralWithdrawn(ReferralMoved):
+    """The sender took it back; `reason` is a `WithdrawReason`."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralWithdrawn.v1"
+
+
+class ReferralVoided(ReferralMoved):
+    """There should never have been one (`entered-in-error`)."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralVoided.v1"
+
+
+class ReferralReminded(ReferralMoved):
+    """The partner was reminded that an answer is waited for; the state stays."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralReminded.v1"
+
+
+class ReferralEscalated(ReferralMoved):
+    """The partner's named contact was called in; the state stays, `reason` is what was `Waiting`."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralEscalated.v1"
+
+
+class ReferralRerouted(ReferralMoved):
+    """After a refusal or silence the next recipient that the person agreed to has it, as `next_referral_id`.
+
+    `reason` is that of the refusal, `bounces` how many recipients have been left behind by now. The state stays.
+    """
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralRerouted.v1"
+
+    next_referral_id: UUID
+    partner: str
+    category: Category
+    bounces: int
+
+
+MOVED: tuple[type[ReferralMoved], ...] = (
+    ReferralReceived,
+    ReferralAccepted,
+    ReferralProgressed,
+    ReferralDeclined,
+    ReferralCompleted,
+    ReferralFailed,
+    ReferralExpired,
+    ReferralWithdrawn,
+    ReferralVoided,
+    ReferralReminded,
+    ReferralEscalated,
+    ReferralRerouted,
+)
 
 
 class Links(BaseModel):
@@ -86,12 +164,22 @@ class Links(BaseModel):
     answers: str
 
 
-class PartnerReferralSent(EventData):
-    """A partner's own view of `ReferralSent`: no case id, so that two partners cannot match their files."""
+class PartnerEvent(EventData):
+    """What goes to one partner: no case id, so that two partners cannot match their files."""
 
-    TYPE: ClassVar[str] = "fr.relais.ReferralSent.v1"
     SERVICE: ClassVar[str] = "referral"
     AUDIENCE: ClassVar[Literal["partner"]] = "partner"
+
+    @classmethod
+    def schema_path(cls) -> str:
+        """Beside the internal one."""
+        return f"/schemas/partner/{cls.TYPE.removeprefix('fr.relais.')}.json"
+
+
+class PartnerReferralSent(PartnerEvent):
+    """A partner's own view of `ReferralSent`."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralSent.v1"
 
     referral_id: UUID
     need: Need
@@ -101,10 +189,61 @@ class PartnerReferralSent(EventData):
     due_at: datetime
     links: Links
 
-    @classmethod
-    def schema_path(cls) -> str:
-        """Beside the internal one."""
-        return f"/schemas/partner/{cls.TYPE.removeprefix('fr.relais.')}.json"
+
+class PartnerReferralMoved(PartnerEvent):
+    """A partner's own view of a step of a referral that it got, or that it sent to a site.
+
+    `due_at` is by when the next step is waited for, null when none is. `reason` as in the internal event.
+    """
+
+    referral_id: UUID
+    need: Need
+    site: str
+    department: str
+    from_state: ReferralState
+    to_state: ReferralState
+    reason: str | None
+    appointment_day: date | None
+    due_at: datetime | None
+    step: int
+    links: Links
 
 
-MOVED = (ReferralReceived, ReferralAccepted, ReferralDeclined, ReferralCompleted)
+class RefusedField(BaseModel):
+    """Where an answer was wrong, and what would be right."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pointer: str
+    detail: str
+
+
+class PartnerAnswerRefused(PartnerEvent):
+    """An answer that the partner wrote to the exchange `answers` was not taken: what a caller over HTTP is told.
+
+    `referral_id` and `answer_id` are null where they could not be read.
+    """
+
+    TYPE: ClassVar[str] = "fr.relais.AnswerRefused.v1"
+
+    referral_id: UUID | None
+    answer_id: str | None
+    status: int
+    type: str
+    title: str
+    detail: str
+    errors: Annotated[tuple[RefusedField, ...], Field(default=())]
+
+
+def _seen_by_partners(event: type[ReferralMoved]) -> type[PartnerReferralMoved]:
+    words = {"TYPE": event.TYPE, "__doc__": event.__doc__, "__module__": __name__}
+    return type(f"Partner{event.__name__}", (PartnerReferralMoved,), words)
+
+
+# Of each step's event the view that partners get; to whom a person went on is told to nobody outside.
+SEEN_BY_PARTNERS = {event: _seen_by_partners(event) for event in MOVED if event is not ReferralRerouted}
+FOR_PARTNERS: tuple[type[PartnerEvent], ...] = (
+    PartnerReferralSent,
+    *SEEN_BY_PARTNERS.values(),
+    PartnerAnswerRefused,
+)

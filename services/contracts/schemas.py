@@ -9,9 +9,7 @@ from typing import Any
 
 from services.contracts import topology
 from services.contracts.envelope import CONTENT_TYPE, EventData
-from services.contracts.referral import PartnerReferralSent
-
-_OUTSIDE: tuple[type[EventData], ...] = (PartnerReferralSent,)
+from services.contracts.referral import FOR_PARTNERS
 
 
 @cache
@@ -19,7 +17,7 @@ def documents() -> dict[str, dict[str, Any]]:
     """Every generated document by its path under `/schemas/`."""
     schemas = {
         event.schema_path().removeprefix("/schemas/"): _event_schema(event)
-        for event in (*topology.PUBLISHED, *_OUTSIDE)
+        for event in (*topology.PUBLISHED, *FOR_PARTNERS)
     }
     return {**schemas, "asyncapi.json": _asyncapi()}
 
@@ -49,15 +47,15 @@ def _asyncapi() -> dict[str, Any]:
         )
         channel["messages"][event.name()] = {"$ref": f"#/components/messages/{event.name()}"}
         operations[f"send{event.name()}"] = _operation("send", exchange, event.name())
-    for event in _OUTSIDE:
-        name = f"Partner{event.name()}"
+    channels["out.{partner}"] = {
+        "address": "out.{partner}",
+        "parameters": {"partner": {"description": "Partner id of the network file."}},
+        "messages": {name: {"$ref": f"#/components/messages/{name}"} for name in map(_outside, FOR_PARTNERS)},
+        "bindings": {"amqp": {"is": "queue", "queue": {"name": "out.{partner}", "durable": True}}},
+    }
+    for event in FOR_PARTNERS:
+        name = _outside(event)
         messages[name] = _message(event)
-        channels["out.{partner}"] = {
-            "address": "out.{partner}",
-            "parameters": {"partner": {"description": "Partner id of the network file."}},
-            "messages": {name: {"$ref": f"#/components/messages/{name}"}},
-            "bindings": {"amqp": {"is": "queue", "queue": {"name": "out.{partner}", "durable": True}}},
-        }
         operations[f"send{name}"] = _operation("send", "out.{partner}", name)
     return {
         "asyncapi": "3.0.0",
@@ -67,6 +65,10 @@ def _asyncapi() -> dict[str, Any]:
         "operations": operations,
         "components": {"messages": messages},
     }
+
+
+def _outside(event: type[EventData]) -> str:
+    return f"Partner{event.name()}"
 
 
 def _message(event: type[EventData]) -> dict[str, Any]:

@@ -7,25 +7,11 @@ each queue which should have taken an event exists.
 from services.contracts.envelope import EventData
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
-from services.contracts.referral import (
-    ReferralAccepted,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralReceived,
-    ReferralSent,
-)
+from services.contracts.referral import MOVED, ReferralSent
 
 SERVICES = ("intake", "orientation", "referral", "reporting")
 
-PUBLISHED: tuple[type[EventData], ...] = (
-    VisitRecorded,
-    OrientationProposed,
-    ReferralSent,
-    ReferralReceived,
-    ReferralAccepted,
-    ReferralDeclined,
-    ReferralCompleted,
-)
+PUBLISHED: tuple[type[EventData], ...] = (VisitRecorded, OrientationProposed, ReferralSent, *MOVED)
 
 SUBSCRIPTIONS: dict[str, tuple[type[EventData], ...]] = {
     "orientation": (VisitRecorded,),

@@ -15,6 +15,8 @@ from services.network.advice import Journey
 from services.network.schema import Charter, Line, Network, Partner, Site
 
 _DIGEST_LENGTH = 8
+# How a partner is told, and when and by whom it is reminded, decides no proposal; an address may be a secret.
+_NO_RULES = {"partners": {"__all__": {"subscription", "webhook", "clocks", "contact"}}}
 
 
 class _Rules(BaseModel):
@@ -32,7 +34,7 @@ def rules_text(network: Network) -> str:
     """What decides whom to meet, as JSON: the same text from the same rules, in whatever order sets iterate."""
     rules = _Rules.model_validate(network)
     return json.dumps(
-        rules.model_dump(exclude_defaults=True),
+        rules.model_dump(exclude_defaults=True, exclude=_NO_RULES),
         default=_plain,
         ensure_ascii=False,
         sort_keys=True,

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from services.contracts.codes import AgeBand, Category, Need, Obstacle, Public, department_of
 from services.contracts.intake import Commune, Department, Identifier
 from services.network.advice import ContactSheet, Information, Journey
-from services.network.vocabulary import Covers, FileTable, NeedOrGroup, Text, shape, spelt_out
+from services.network.vocabulary import Covers, FileTable, NeedOrGroup, Text, WebhookAddress, shape, spelt_out
 
 
 def _refuse_unknown_age(ages: frozenset[AgeBand]) -> None:
@@ -79,6 +79,43 @@ class Site(FileTable):
         return department_of(self.commune)
 
 
+class Clocks(FileTable):
+    """`clocks = { … }` of a partner: days until silence is overdue, reminded, escalated, ended.
+
+    `reception` and `stalled` are business days of its département; the others calendar days since the sending. A
+    reminder comes again at its rhythm until the end.
+    """
+
+    reception: Annotated[int, Field(ge=1, le=30)] = 3
+    reminder: Annotated[int, Field(ge=1, le=365)] = 10
+    escalation: Annotated[int, Field(ge=1, le=365)] = 20
+    expiry: Annotated[int, Field(ge=2, le=365)] = 30
+    stalled: Annotated[int, Field(ge=1, le=120)] = 15
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not self.reminder < self.expiry or not self.escalation < self.expiry:
+            reason = "`reminder` et `escalation` viennent avant `expiry` : après, il n’y a plus personne à relancer"
+            raise ValueError(reason)
+        return self
+
+
+class NamedContact(FileTable):
+    """`contact = { … }` of a partner: the person who is called in when its referrals are left without an answer."""
+
+    name: Text
+    role: Text | None = None
+    phone: Text | None = None
+    email: Text | None = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if not self.phone and not self.email:
+            reason = "il faut `phone` ou `email` : sinon, personne ne peut joindre ce contact"
+            raise ValueError(reason)
+        return self
+
+
 class Partner(FileTable):
     """`[[partners]]`: whom a person may be referred to.
 
@@ -86,7 +123,8 @@ class Partner(FileTable):
     `basket_until` (both included) are when an operator belongs to the France services basket. `basis` is what lets
     data go there: a public mission with the right to object, or the person's agreement (RGPD, art. 6). A partner that
     `reveals_health` receives nobody but for a disability or an illness: being referred there tells it (art. 9).
-    `by_choice` says that no line names the kind, on purpose: only an agent's own choice leads there.
+    `by_choice` says that no line names the kind, on purpose: only an agent's own choice leads there. `contact` is who
+    is called in about referrals without an answer.
     """
 
     id: Identifier
@@ -95,16 +133,22 @@ class Partner(FileTable):
     name: Text
     covers: Covers
     basis: Literal["mission", "agreement"]
-    subscription: Literal["amqp", "none"] = "amqp"
+    subscription: Literal["amqp", "webhook", "none"] = "amqp"
+    webhook: WebhookAddress | None = None
     basket_from: date | None = None
     basket_until: date | None = None
     reveals_health: bool = False
     by_choice: bool = False
+    clocks: Clocks = Clocks()
+    contact: NamedContact | None = None
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
         if self.id in list(Category):
             reason = f"« {self.id} » est une catégorie : un accord ne saurait plus lequel des deux il désigne"
+            raise ValueError(reason)
+        if (self.subscription == "webhook") != bool(self.webhook):
+            reason = '`subscription = "webhook"` et l’adresse `webhook` vont ensemble'
             raise ValueError(reason)
         if self.basket_from and self.basket_until and self.basket_until < self.basket_from:
             reason = "le panier se termine avant de commencer"

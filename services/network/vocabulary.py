@@ -2,8 +2,9 @@
 
 from enum import StrEnum
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
 
 from services.contracts.codes import EMPLOYMENT_NEEDS, Need
 
@@ -11,6 +12,34 @@ EVERYWHERE: Literal["all"] = "all"
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Place = Annotated[str, StringConstraints(pattern=r"^(?:2[AB]|\d{2,3}|(?:2[AB]|\d{2})\d{3})$")]
+
+
+_LOCAL_HOSTS = {"localhost", "127.0.0.1"}
+
+
+def _receives(address: str) -> str:
+    """Refuse what is no address to post to. A reason never quotes it: its path may be a secret."""
+    try:
+        parts = urlsplit(address)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        parts = urlsplit("")
+    plain = address.isascii() and address.isprintable() and " " not in address
+    for wrong, reason in (
+        (not parts.hostname or not plain, "adresse illisible"),
+        (
+            parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL_HOSTS),
+            "une adresse https:// est attendue (http:// seulement vers localhost ou 127.0.0.1)",
+        ),
+        ("@" in parts.netloc, "ni nom ni mot de passe dans l’adresse : chaque envoi est signé"),
+        ("#" in address, "pas de fragment (#) dans l’adresse"),
+    ):
+        if wrong:
+            raise ValueError(reason)
+    return address
+
+
+WebhookAddress = Annotated[str, AfterValidator(_receives)]
 
 
 def shape(value: object) -> str:

@@ -6,12 +6,15 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
 
-from services.contracts.codes import DeclineReason, Need, ReferralOutcome, ReferralState
+from services.contracts.codes import DeclineReason, Need, ReferralOutcome, ReferralState, WithdrawReason
 from services.contracts.free_text import FreeText, ShortText
 from services.contracts.intake import Identifier
 from services.contracts.referral import Links
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
+
+
+AnswerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
 class SenderLinks(BaseModel):
@@ -79,8 +82,8 @@ class AnswerForm(BaseModel):
 
     model_config = _STRICT
 
-    answer_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
-    status: Literal["received", "accepted", "declined", "completed"]
+    answer_id: AnswerId
+    status: Literal["received", "accepted", "in-progress", "on-hold", "declined", "completed", "failed"]
     reason: DeclineReason | None = None
     outcome: ReferralOutcome | None = None
     appointment: AppointmentForm | None = None
@@ -93,11 +96,33 @@ class AnswerForm(BaseModel):
         return ReferralState(self.status)
 
 
+class PostedAnswer(AnswerForm):
+    """The same by AMQP, where no address says which referral it is about."""
+
+    referral_id: UUID
+
+
 class AnswerTaken(BaseModel):
     """What it is told: the state that the referral is in after this answer."""
 
     referral_id: UUID
     answer_id: str
+    state: ReferralState
+    step: int
+
+
+class WithdrawForm(BaseModel):
+    """Why the sender takes a referral back. `entered-in-error`: there should never have been one."""
+
+    model_config = _STRICT
+
+    reason: WithdrawReason
+
+
+class WithdrawTaken(BaseModel):
+    """What it is told: the state that the referral is in now."""
+
+    referral_id: UUID
     state: ReferralState
     step: int
 
@@ -121,10 +146,42 @@ class EventsQuery(BaseModel):
     limit: int = Field(100, ge=1, le=1000)
 
 
+class NextStep(BaseModel):
+    """Who owes the next action: a site's or a partner's id, which action, by when; `overdue` when that has passed."""
+
+    owner: str
+    action: str
+    label: str
+    before: datetime | None
+    overdue: bool
+
+
+class AppointmentView(BaseModel):
+    """When, where and with whom the person is expected."""
+
+    at: datetime
+    place: str | None = None
+    contact: str | None = None
+
+
+class AnswerView(BaseModel):
+    """An answer as whoever sent the referral, and whoever gave it, may read it."""
+
+    status: ReferralState
+    at: datetime
+    reason: str | None
+    story_sufficient: bool | None
+    appointment: AppointmentView | None
+    note: str | None
+
+
 class ReferralView(BaseModel):
     """A referral as its reader may see it: `case` and `visit_id` for the visit's site, `links` for who may answer.
 
-    `sender` is the partner that sent it to a site, null for what a site's visit made.
+    `sender` is the partner that sent it to a site, null for what a site's visit made; `note` is what it wrote.
+    `previous`: the referral that this one took the place of, `next_referral`: the one that took its place (both only
+    for the visit's site); `bounces`: how many recipients it left behind before this one. `reminders`: how often the
+    clock has asked.
     """
 
     referral_id: UUID
@@ -136,10 +193,18 @@ class ReferralView(BaseModel):
     reason: str
     state: ReferralState
     due_at: datetime | None
+    sent_at: datetime
     changed_at: datetime
+    next: NextStep | None
+    answers: list[AnswerView]
+    reminders: int
     sender: str | None = None
+    note: str | None = None
     case: UUID | None = None
     visit_id: UUID | None = None
+    previous: UUID | None = None
+    next_referral: UUID | None = None
+    bounces: int | None = None
     links: Links | SiteLinks | None = None
 
 

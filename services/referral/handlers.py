@@ -1,59 +1,35 @@
-"""Opening referrals, sending partners' referrals to sites, and taking answers."""
+"""Opening referrals, taking answers, and taking referrals back."""
 
 import json
-from datetime import date, datetime, time
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-import holidays
 from pydantic_core import to_json
-from sqlalchemy import Row, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import Row, select
 
 from services.chassis.app import App, Work
-from services.chassis.errors import FieldError, Rejected, forbidden, not_found
+from services.chassis.errors import Rejected, forbidden, not_found
 from services.chassis.tokens import Caller
-from services.contracts.codes import Category, ReferralState
+from services.contracts.codes import ReferralState
 from services.contracts.envelope import CloudEvent
-from services.contracts.orientation import OrientationProposed, Proposal
-from services.contracts.referral import (
-    PartnerReferralSent,
-    ReferralAccepted,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralReceived,
-    ReferralSent,
-)
-from services.network import Network, Partner, Site
-from services.referral import domain, queries
-from services.referral.forms import AnswerForm, AnswerTaken, ReferralForm, ReferralTaken, SenderLinks
-from services.referral.tables import answers, changes, history, referrals
-
-_HOLIDAYS = holidays.country_holidays("FR")
-_SYSTEM = "relais"
-_TOWARD_SITE = "Un partenaire adresse cette personne au site, pour l’aider dans ses démarches."
-_URGENT = "Ce besoin n’attend pas, et une orientation vers un site attendrait."
-_MOVED = {
-    ReferralState.RECEIVED: ReferralReceived,
-    ReferralState.ACCEPTED: ReferralAccepted,
-    ReferralState.DECLINED: ReferralDeclined,
-    ReferralState.COMPLETED: ReferralCompleted,
-}
+from services.contracts.orientation import OrientationProposed, Proposal, Recipient
+from services.contracts.referral import ReferralSent
+from services.network import Network
+from services.referral import deadlines, steps
+from services.referral.domain import clocks, life
+from services.referral.domain.life import Side
+from services.referral.forms import AnswerForm, AnswerTaken, WithdrawForm, WithdrawTaken
+from services.referral.tables import answers, history, referrals
 
 
-def is_holiday(day: date) -> bool:
-    """A public holiday of metropolitan France."""
-    return day in _HOLIDAYS
+class Office(NamedTuple):
+    """What every call needs."""
+
+    app: App
+    network: Network
 
 
-@lru_cache
-def _due(day: date) -> datetime:
-    """When a referral sent on that day in Paris is overdue."""
-    return domain.due_after(datetime.combine(day, time(12), domain.PARIS), domain.RECEPTION_DAYS, is_holiday)
-
-
-def open_referrals(event: CloudEvent[OrientationProposed], work: Work) -> None:
+def open_referrals(event: CloudEvent[OrientationProposed], work: Work, network: Network) -> None:
     """One referral for each proposal of an identified person: sent if agreed to, else waiting for the agreement."""
     case = event.data.case
     if case is None:
@@ -61,20 +37,16 @@ def open_referrals(event: CloudEvent[OrientationProposed], work: Work) -> None:
     work.commit_in_order()
     for place, proposal in enumerate(event.data.proposals):
         if proposal.recipients and not proposal.desk_first:
-            _open(event.data, case, place, proposal, work)
+            _open(event.data, case, place, work, network)
 
 
-def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Proposal, work: Work) -> None:
+def _open(orientation: OrientationProposed, case: UUID, place: int, work: Work, network: Network) -> None:
+    proposal = orientation.proposals[place]
     now, referral_id, recipient = work.now, work.ids.new(), proposal.recipients[0]
-    state = domain.first_state(
-        recipient.partner,
-        recipient.category,
-        orientation.agreed,
-        reveals_health=proposal.sensitive,
-        sensitive_agreed=orientation.sensitive,
-    )
-    sent = state is ReferralState.SENT
-    due_at = _due(now.astimezone(domain.PARIS).date()) if sent else None
+    agreed = _agreed(recipient, proposal, orientation, network)
+    state = ReferralState.SENT if agreed else ReferralState.AWAITING_AGREEMENT
+    clock, day = steps.clocks_of(recipient.partner, network), now.astimezone(clocks.PARIS).date()
+    due_at, wake_at = steps.first_times(state, day, clock, recipient.department)
     work.insert(
         referrals,
         id=referral_id,
@@ -87,171 +59,78 @@ def _open(orientation: OrientationProposed, case: UUID, place: int, proposal: Pr
         partner=recipient.partner,
         category=recipient.category,
         department=recipient.department,
-        fallbacks=to_json(proposal.recipients[1:]).decode(),
+        fallbacks=_fallbacks(orientation, proposal, network),
         reason=proposal.reason,
         state=state,
         step=1,
         due_at=due_at,
+        wake_at=wake_at,
         opened_at=now,
         changed_at=now,
+        since=now,
     )
-    work.insert(history, referral_id=referral_id, step=1, state=state, by=_SYSTEM, reason=None, at=now)
-    if due_at is None:
-        return
-    shared: dict[str, Any] = {
-        "referral_id": referral_id,
-        "need": proposal.need,
-        "site": orientation.site,
-        "department": recipient.department,
-        "reason": proposal.reason,
-        "due_at": due_at,
-    }
-    work.emit(
-        ReferralSent(
-            **shared,
+    work.insert(history, referral_id=referral_id, step=1, state=state, by=steps.SYSTEM, reason=None, at=now, event=None)
+    if agreed and due_at:
+        sent = ReferralSent(
+            referral_id=referral_id,
             visit_id=orientation.visit_id,
             case=case,
+            need=proposal.need,
             partner=recipient.partner,
             category=recipient.category,
+            site=orientation.site,
+            department=recipient.department,
+            reason=proposal.reason,
+            due_at=due_at,
             step=1,
         )
+        steps.tell_sent(sent, work)
+
+
+def _agreed(recipient: Recipient, proposal: Proposal, orientation: OrientationProposed, network: Network) -> bool:
+    """Whether the person agreed to this recipient, and to what being sent there reveals."""
+    partner = network.partner(recipient.partner)
+    state = life.first_state(
+        recipient.partner,
+        recipient.category,
+        orientation.agreed,
+        reveals_health=proposal.sensitive or (partner is not None and partner.reveals_health),
+        sensitive_agreed=orientation.sensitive,
     )
-    links = queries.links_of(referral_id, work.settings)
-    work.emit(PartnerReferralSent(**shared, links=links), recipient=recipient.partner)
+    return state is ReferralState.SENT
 
 
-def send(
-    form: ReferralForm, caller: Caller, app: App, network: Network, traceparent: str
-) -> tuple[ReferralTaken, bool]:
-    """Send a person from a partner to a site; and whether it was sent already.
-
-    Raises Rejected: 403 for who is no partner of this network, 409 when the id is taken by other content or another
-    sender's, 422 for a need that an `urgent` line answers, a site without the label, an `about` that is not the
-    caller's, or an agreement that is missing.
-    """
-    partner = network.partner(caller.org)
-    if partner is None:
-        raise forbidden("Votre organisation n’est pas un partenaire de ce réseau.")
-    fingerprint = app.vault.index("referral", f"{caller.org}\x00{form.model_dump_json(exclude_defaults=True)}")
-    with app.work(traceparent) as work:
-        again = _known(form, fingerprint, work)
-        if not again:
-            about = _about(form, caller, work)
-            site = _checked(form, partner, network, about)
-            sent = _sent(form, partner.id, site, about, work.now)
-            again = not _write(form, sent, fingerprint, work) and _known(form, fingerprint, work)
-    links = SenderLinks(referrals=f"{app.settings.url('referral')}/v1/referrals")
-    taken = ReferralTaken(
-        referral_id=form.referral_id, site=form.site, need=form.need, state=ReferralState.SENT, links=links
-    )
-    return taken, again
+def _fallbacks(orientation: OrientationProposed, proposal: Proposal, network: Network) -> str:
+    """Whom else the rules name, each with whether the person agreed; not who gets this need anyhow ("and")."""
+    if len(proposal.recipients) == 1:
+        return "[]"
+    firsts = {
+        each.recipients[0].partner for each in orientation.proposals if each.need == proposal.need and each.recipients
+    }
+    others = [
+        {**each.model_dump(), "agreed": _agreed(each, proposal, orientation, network)}
+        for each in proposal.recipients[1:]
+        if each.partner not in firsts
+    ]
+    return to_json(others).decode()
 
 
-def _known(form: ReferralForm, fingerprint: bytes, work: Work) -> bool:
-    """Whether this very referral was sent before. Raises Rejected (409) when the id is another's."""
-    row = work.execute(select(referrals.c.fingerprint).where(referrals.c.id == form.referral_id)).first()
-    if row and row.fingerprint != fingerprint:
-        raise Rejected("conflict", "Une autre orientation porte déjà ce referral_id.", status=409)
-    return row is not None
-
-
-def _about(form: ReferralForm, caller: Caller, work: Work) -> Row[Any] | None:
-    """The referral that this one is about, if it was sent to this very partner."""
-    if form.about is None:
-        return None
-    statement = select(referrals).where(referrals.c.id == form.about, referrals.c.partner == caller.org)
-    return work.execute(statement.where(referrals.c.state.in_(domain.VISIBLE_TO_PARTNER))).first()
-
-
-def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[Any] | None) -> Site:
-    """The site, after what only the network and the database can tell. Raises Rejected (422)."""
-    errors: list[FieldError] = []
-    urgent = next((line for line in network.lines if line.urgent and form.need in line.all_needs), None)
-    if urgent:
-        errors.append({"pointer": "/need", "detail": f"{_URGENT} {urgent.reason}"})
-    site = network.site(form.site)
-    if site is None:
-        errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
-    elif site.label != "granted":
-        errors.append({"pointer": "/site", "detail": "Ce site n’a pas le label France services."})
-    if form.about and about is None:
-        errors.append({"pointer": "/about", "detail": "Aucune orientation de ce numéro ne vous est adressée."})
-    tells_health = domain.tells_health(form.need, sender_reveals=partner.reveals_health)
-    if tells_health and form.about:
-        detail = (
-            "Cette orientation révèle un fait de santé ou de handicap : rattachée au dossier, elle le dirait à tous les"
-            " sites qui le connaissent. Envoyez-la sans « about »."
-        )
-        errors.append({"pointer": "/about", "detail": detail})
-    if tells_health and not form.sensitive:
-        detail = "Cette orientation révèle un fait de santé ou de handicap : l’accord explicite est attendu (true)."
-        errors.append({"pointer": "/sensitive", "detail": detail})
-    if errors or site is None:
-        raise Rejected("invalid", errors[0]["detail"], errors=errors)
-    return site
-
-
-def _sent(form: ReferralForm, sender: str, site: Site, about: Row[Any] | None, now: datetime) -> ReferralSent:
-    """What is told inside: the site is whom the referral goes to, and no partner's queue gets a view of it."""
-    return ReferralSent(
-        referral_id=form.referral_id,
-        visit_id=about.visit_id if about else None,
-        case=about.case_id if about else None,
-        need=form.need,
-        partner=site.id,
-        category=Category.SITE,
-        site=site.id,
-        department=site.department,
-        reason=_TOWARD_SITE,
-        due_at=_due(now.astimezone(domain.PARIS).date()),
-        step=1,
-        sender=sender,
-    )
-
-
-def _write(form: ReferralForm, sent: ReferralSent, fingerprint: bytes, work: Work) -> bool:
-    """Write the referral and its event; False, and neither, when the same id was faster."""
-    # Before the note's key, as answers do: each would wait for the other.
-    work.commit_in_order(at_once=True)
-    insert = postgresql.insert(referrals).values(
-        **sent.model_dump(exclude={"referral_id", "case"}),
-        id=form.referral_id,
-        case_id=sent.case,
-        fallbacks="[]",
-        state=ReferralState.SENT,
-        opened_at=work.now,
-        changed_at=work.now,
-        about=form.about,
-        fingerprint=fingerprint,
-        sealed=_sealed_note(form, sent, work),
-    )
-    if work.execute(insert.on_conflict_do_nothing().returning(referrals.c.id)).first() is None:
-        return False
-    first = {"step": 1, "state": ReferralState.SENT, "by": sent.sender, "reason": None, "at": work.now}
-    work.insert(history, referral_id=form.referral_id, **first)
-    work.emit(sent)
-    return True
-
-
-def _sealed_note(form: ReferralForm, sent: ReferralSent, work: Work) -> bytes | None:
-    if not form.note:
-        return None
-    key = work.key(domain.owner_of_words(sent.case, form.referral_id, sent.sender))
-    return key.seal(f"referral/{form.referral_id}/note", form.note)
-
-
-def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, traceparent: str) -> tuple[AnswerTaken, bool]:
+def answer(
+    referral_id: UUID, form: AnswerForm, caller: Caller, office: Office, traceparent: str
+) -> tuple[AnswerTaken, bool]:
     """Take a partner's or a site's answer; and whether it was there already.
 
-    Raises Rejected: 404 when the referral is not addressed to it, 409 when its state does not allow this answer or
-    when the same answer_id came with other content, 422 when it says too little.
+    Raises Rejected: 404 when the referral is not addressed to it, 403 when the caller has sent it, 409 when its state
+    does not allow this answer or when the same answer_id came with other content, 422 when it says too little.
     """
-    if problem := domain.answer_problem(form.state, form.reason, form.note, has_outcome=form.outcome is not None):
+    if problem := life.answer_problem(form.state, form.reason, form.note, has_outcome=form.outcome is not None):
         field, detail = problem
         raise Rejected("invalid", detail, errors=[{"pointer": f"/{field}", "detail": detail}])
-    with app.work(traceparent) as work:
-        referral = _addressed(referral_id, caller, work)
-        fingerprint = app.vault.index("answer", form.model_dump_json(exclude_defaults=True))
+    with office.app.work(traceparent) as work:
+        referral, side = _seen_from(referral_id, caller, work)
+        if side is Side.SENDER:
+            raise _not_yours(referral, "y répondre", "a reçue")
+        fingerprint = office.app.vault.index("answer", form.model_dump_json(exclude_defaults=True))
         known = work.execute(
             select(answers).where(answers.c.referral_id == referral_id, answers.c.answer_id == form.answer_id)
         ).first()
@@ -260,69 +139,84 @@ def answer(referral_id: UUID, form: AnswerForm, caller: Caller, app: App, tracep
                 raise Rejected("conflict", "Une autre réponse porte déjà cet answer_id.", status=409)
             state = ReferralState(known.state)
             return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=state, step=known.step), True
-        _guard(ReferralState(referral.state), form.state)
-        _move(referral, form, caller, work, fingerprint)
-    if form.story_sufficient is not None:
-        app.metrics.count(
-            "relais_story_sufficient",
-            "Answers to: was the story enough?",
-            category=referral.category,
-            answer="yes" if form.story_sufficient else "no",
-        )
-    step = referral.step + 1
-    return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=form.state, step=step), False
+        moves = steps.Moves(work, office.network)
+        _guard(referral, side, form.state, work, office.network)
+        now = _answer(referral, form, caller, moves, fingerprint)
+        if form.story_sufficient is not None:
+            work.count(
+                "relais_story_sufficient",
+                "Answers to: was the story enough?",
+                category=referral.category,
+                answer="yes" if form.story_sufficient else "no",
+            )
+    return AnswerTaken(referral_id=referral_id, answer_id=form.answer_id, state=form.state, step=now.step), False
 
 
-def _addressed(referral_id: UUID, caller: Caller, work: Work) -> Row[Any]:
-    """The referral, locked; 404 unless it was sent to this very partner or site."""
-    statement = select(referrals).where(referrals.c.id == referral_id, referrals.c.partner == caller.org)
-    row = work.execute(statement.with_for_update()).first()
-    if row is None or row.state not in domain.VISIBLE_TO_PARTNER:
-        raise not_found("Aucune orientation de ce numéro ne vous est adressée.")
-    return row
+def withdraw(
+    referral_id: UUID, form: WithdrawForm, caller: Caller, office: Office, traceparent: str
+) -> tuple[WithdrawTaken, bool]:
+    """Take a referral back, or say that it should never have been; and whether that was done already.
+
+    Raises Rejected: 404 when the caller has not to do with it, 403 when it is addressed to the caller, 409 when it has
+    ended already.
+    """
+    wanted = life.withdrawn_state(form.reason)
+    with office.app.work(traceparent) as work:
+        referral, side = _seen_from(referral_id, caller, work)
+        if side is Side.RECIPIENT:
+            raise _not_yours(referral, "la retirer", "a envoyée")
+        if again := referral.state == wanted:
+            now = referral
+        else:
+            _guard(referral, side, wanted, work, office.network)
+            now = steps.Moves(work, office.network).take(referral, steps.Step(wanted, caller.org, form.reason))
+    return WithdrawTaken(referral_id=referral_id, state=ReferralState(now.state), step=now.step), again
 
 
-def _guard(state: ReferralState, wanted: ReferralState) -> None:
-    if not domain.may_answer(state, wanted):
-        allowed = ", ".join(sorted(domain.ANSWERS[state])) or "aucune"
+def _seen_from(referral_id: UUID, caller: Caller, work: Work) -> tuple[Row[Any], Side]:
+    """The referral, locked, and where the caller stands toward it; 404 for whoever has not to do with it."""
+    row = work.execute(select(referrals).where(referrals.c.id == referral_id).with_for_update()).first()
+    if row is not None and row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER:
+        return row, Side.RECIPIENT
+    if row is not None and caller.org == (row.sender or row.site):
+        return row, Side.SENDER
+    raise not_found("Aucune orientation de ce numéro ne vous concerne.")
+
+
+def _not_yours(referral: Row[Any], action: str, who: str) -> Rejected:
+    return forbidden(f"L’orientation est à l’état « {referral.state} » ; seul celui qui l’{who} peut {action}.")
+
+
+def _guard(referral: Row[Any], side: Side, wanted: ReferralState, work: Work, network: Network) -> None:
+    """Raises Rejected (409) naming the state where it does not allow this, or where its time is over."""
+    state = ReferralState(referral.state)
+    if deadlines.is_over(referral, work, network):
+        state = ReferralState.EXPIRED
+    if not life.may(side, state, wanted):
+        allowed = ", ".join(life.possible(side, state)) or "aucune"
         detail = f"L’orientation est à l’état « {state} » : « {wanted} » n’est pas possible (possibles : {allowed})."
         raise Rejected("forbidden-transition", detail, status=409)
 
 
-def _move(referral: Row[Any], form: AnswerForm, caller: Caller, work: Work, fingerprint: bytes) -> None:
-    now, step = work.now, referral.step + 1
+def _answer(referral: Row[Any], form: AnswerForm, caller: Caller, moves: steps.Moves, fingerprint: bytes) -> Row[Any]:
     reason = form.reason or form.outcome
     day = form.appointment.at.date() if form.appointment else None
-    work.commit_in_order(at_once=True)
-    work.execute(
-        update(referrals)
-        .where(referrals.c.id == referral.id)
-        .values(state=form.state, step=step, due_at=None, changed_at=now, change=changes.next_value())
-    )
-    work.insert(history, referral_id=referral.id, step=step, state=form.state, by=caller.org, reason=reason, at=now)
-    work.insert(
+    now = moves.take(referral, steps.Step(form.state, caller.org, reason, day))
+    moves.work.insert(
         answers,
         referral_id=referral.id,
         answer_id=form.answer_id,
         fingerprint=fingerprint,
         state=form.state,
-        step=step,
+        step=now.step,
         appointment_day=day,
         story_sufficient=form.story_sufficient,
-        sealed=_sealed(form, referral, work),
-        at=now,
+        sealed=_sealed(form, referral, moves.work),
+        at=moves.work.now,
     )
-    work.emit(
-        _MOVED[form.state](
-            referral_id=referral.id,
-            case=referral.case_id,
-            from_state=ReferralState(referral.state),
-            to_state=form.state,
-            reason=reason,
-            appointment_day=day,
-            step=step,
-        )
-    )
+    if form.state is ReferralState.DECLINED:
+        moves.hand_on(now, reason)
+    return now
 
 
 def _sealed(form: AnswerForm, referral: Row[Any], work: Work) -> bytes | None:
@@ -331,5 +225,5 @@ def _sealed(form: AnswerForm, referral: Row[Any], work: Work) -> bytes | None:
     if not free:
         return None
     text = json.dumps(free, ensure_ascii=False)
-    key = work.key(domain.owner_of_words(referral.case_id, referral.id, referral.sender))
+    key = work.key(life.owner_of_words(referral.case_id, referral.id, referral.sender))
     return key.seal(f"answer/{referral.id}/{form.answer_id}", text)

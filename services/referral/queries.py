@@ -3,29 +3,41 @@
 import base64
 import binascii
 import json
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import Row, func, select, union_all
+from sqlalchemy import Connection, Row, func, select, union_all
 
 from services.chassis import outbox, pruning
 from services.chassis.app import App
 from services.chassis.errors import Rejected
 from services.chassis.metrics import gauge
 from services.chassis.settings import Settings
+from services.chassis.tables import vault_keys
 from services.chassis.tokens import Caller
+from services.chassis.vault import Key
 from services.contracts.codes import ReferralState
 from services.contracts.referral import Links
-from services.referral import domain
-from services.referral.forms import EventsPage, EventsQuery, ReferralsPage, ReferralsQuery, ReferralView, SiteLinks
-from services.referral.tables import referrals
+from services.referral.domain import life
+from services.referral.forms import (
+    AnswerView,
+    EventsPage,
+    EventsQuery,
+    NextStep,
+    ReferralsPage,
+    ReferralsQuery,
+    ReferralView,
+    SiteLinks,
+)
+from services.referral.tables import answers, history, referrals
 
 _LAST_POSITION = 2**63 - 1
 _ORIGIN = referrals.alias("origin")
-# `visited`: the site of the visit that began it all, where the referral is about another.
-_ROWS = select(
+# What `read` takes. `visited`: the site of the visit that began it all, where the referral is about another.
+ROWS = select(
     referrals, select(_ORIGIN.c.site).where(_ORIGIN.c.id == referrals.c.about).scalar_subquery().label("visited")
 )
 _EXPIRED = (
@@ -40,16 +52,16 @@ def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> Referrals
     if query.status:
         wanted.append(referrals.c.state == query.status)
     if caller.role == "partner":
-        addressed = [referrals.c.partner == caller.org, referrals.c.state.in_(domain.VISIBLE_TO_PARTNER)]
+        addressed = [referrals.c.partner == caller.org, referrals.c.state.in_(life.VISIBLE_TO_PARTNER)]
         sides = [[*wanted, *addressed], [*wanted, referrals.c.sender == caller.org]]
     else:
         sides = [[*wanted, referrals.c.site == caller.org]]
     # Each side by its own index: an OR would sort all that a partner has for every page. One statement all the same,
     # so that both sides are of one moment: `next` must not pass over a change that the other side did not see yet.
-    pages = [select(_ROWS.where(*side).order_by(referrals.c.change).limit(query.limit).subquery()) for side in sides]
+    pages = [select(ROWS.where(*side).order_by(referrals.c.change).limit(query.limit).subquery()) for side in sides]
     with app.read() as connection:
         rows = connection.execute(union_all(*pages).order_by("change").limit(query.limit)).all()
-    views = [_view(row, caller, app.settings) for row in rows]
+        views = read(rows, caller, connection, app)
     return ReferralsPage(referrals=views, next=_cursor(rows[-1].change) if rows else query.after)
 
 
@@ -66,19 +78,53 @@ def list_events(query: EventsQuery, caller: Caller, app: App) -> EventsPage:
     return EventsPage(events=events, next=_cursor(rows[-1].position) if rows else query.after)
 
 
+def read(rows: Sequence[Row[Any]], caller: Caller, connection: Connection, app: App) -> list[ReferralView]:
+    """Referrals with their answers, opened for a reader who sent them or to whom they are addressed."""
+    given = select(answers, history.c.reason).join_from(
+        answers, history, (history.c.referral_id == answers.c.referral_id) & (history.c.step == answers.c.step)
+    )
+    given = given.where(answers.c.referral_id.in_([row.id for row in rows])).order_by(answers.c.step)
+    said: defaultdict[UUID, list[Row[Any]]] = defaultdict(list)
+    for answer in connection.execute(given):
+        said[answer.referral_id].append(answer)
+    owners = {row.id: life.owner_of_words(row.case_id, row.id, row.sender) for row in rows}
+    sealed = {owners[row.id] for row in rows if row.sealed or any(each.sealed for each in said[row.id])}
+    wrapped = select(vault_keys.c.owner, vault_keys.c.wrapped).where(vault_keys.c.owner.in_(sealed))
+    keys = {row.owner: app.vault.open_key(row.owner, row.wrapped) for row in connection.execute(wrapped)}
+    views = []
+    for row in rows:
+        key = keys.get(owners[row.id])
+        views.append(_view(row, caller, app, [_answer(each, key) for each in said[row.id]], key))
+    return views
+
+
+def _answer(row: Row[Any], key: Key | None) -> AnswerView:
+    free: dict[str, Any] = {}
+    if row.sealed and key:
+        free = json.loads(key.open(f"answer/{row.referral_id}/{row.answer_id}", row.sealed))
+    return AnswerView(
+        status=ReferralState(row.state),
+        at=row.at,
+        reason=row.reason,
+        story_sufficient=row.story_sufficient,
+        appointment=free.get("appointment"),
+        note=free.get("note"),
+    )
+
+
 def readings(app: App) -> Iterator[Metric]:
     """How many referrals stand where, and how many are overdue, for the ops team."""
     states = select(referrals.c.state, referrals.c.category, func.count()).group_by("state", "category")
     late = (
         select(referrals.c.partner, func.count())
-        .where(referrals.c.state == ReferralState.SENT, referrals.c.due_at < app.clock.now())
+        .where(referrals.c.state.in_(life.DUTIES), referrals.c.due_at < app.clock.now())
         .group_by("partner")
     )
     with app.read() as connection:
         standing = [((row[0], row[1]), row[2]) for row in connection.execute(states)]
         overdue = [((row[0],), row[1]) for row in connection.execute(late)]
     yield gauge("relais_referrals", "Referrals by state.", ("status", "category"), standing)
-    yield gauge("relais_referrals_overdue", "Sent and not received in time.", ("partner",), overdue)
+    yield gauge("relais_referrals_overdue", "Open, and the next action not taken in time.", ("partner",), overdue)
 
 
 def links_of(referral_id: UUID, settings: Settings) -> Links:
@@ -91,12 +137,13 @@ def links_of(referral_id: UUID, settings: Settings) -> Links:
     )
 
 
-def _view(row: Row[Any], caller: Caller, settings: Settings) -> ReferralView:
+def _view(row: Row[Any], caller: Caller, app: App, said: list[AnswerView], key: Key | None) -> ReferralView:
     """Partners never see a case; a site sees the one that its own visit opened, and never another site's."""
-    links: Links | SiteLinks | None = links_of(row.id, settings) if row.partner == caller.org else None
+    links: Links | SiteLinks | None = links_of(row.id, app.settings) if row.partner == caller.org else None
     if links and caller.role != "partner":
         links = SiteLinks(answers=links.answers)
     own_visit = caller.role != "partner" and (row.sender is None or row.visited == caller.org)
+    followed = caller.role != "partner" and row.sender is None
     return ReferralView(
         referral_id=row.id,
         need=row.need,
@@ -107,11 +154,32 @@ def _view(row: Row[Any], caller: Caller, settings: Settings) -> ReferralView:
         reason=row.reason,
         state=ReferralState(row.state),
         due_at=row.due_at,
+        sent_at=row.opened_at,
         changed_at=row.changed_at,
+        next=_next_step(row, app),
+        answers=said,
+        reminders=row.reminders,
         sender=row.sender,
+        note=key.open(f"referral/{row.id}/note", row.sealed) if row.sealed and key else None,
         case=row.case_id if own_visit else None,
         visit_id=row.visit_id if own_visit else None,
+        previous=row.previous if followed else None,
+        next_referral=row.next_id if followed else None,
+        bounces=row.bounces if row.sender is None else None,
         links=links,
+    )
+
+
+def _next_step(row: Row[Any], app: App) -> NextStep | None:
+    duty = life.duty(ReferralState(row.state), taken_over=row.next_id is not None)
+    if duty is None:
+        return None
+    return NextStep(
+        owner=row.partner if duty.side is life.Side.RECIPIENT else row.sender or row.site,
+        action=duty.action,
+        label=duty.label,
+        before=row.due_at,
+        overdue=row.due_at is not None and row.due_at < app.clock.now(),
     )
 
 

@@ -2,16 +2,19 @@
 
 from uuid import UUID
 
+from services.chassis import outside
 from services.chassis.app import Work
+from services.chassis.door import receive
 from services.chassis.http import Answer, Request, http
-from services.chassis.provider import AppProvider, Provided
+from services.chassis.letters import Letter, Reply
+from services.chassis.provider import AppProvider
 from services.chassis.settings import Settings
 from services.chassis.subscription import subscribe
-from services.chassis.web import Web
+from services.chassis.ticking import every
 from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed
-from services.network import Network, load
-from services.referral import handlers, queries
+from services.network import load
+from services.referral import deadlines, handlers, letters, queries, toward_sites
 from services.referral.forms import (
     AnswerForm,
     AnswerTaken,
@@ -21,7 +24,10 @@ from services.referral.forms import (
     ReferralsPage,
     ReferralsQuery,
     ReferralTaken,
+    WithdrawForm,
+    WithdrawTaken,
 )
+from services.referral.web import ReferralPages
 
 
 def partner_queues(settings: Settings) -> list[str]:
@@ -29,17 +35,21 @@ def partner_queues(settings: Settings) -> list[str]:
     return [partner.id for partner in load(settings.network).partners if partner.subscription == "amqp"]
 
 
-class ReferralService(Web):
+def partner_webhooks(settings: Settings) -> dict[str, str]:
+    """Where those receive who subscribed by webhook."""
+    return {partner.id: partner.webhook for partner in load(settings.network).partners if partner.webhook}
+
+
+class ReferralService(ReferralPages):
     """`OrientationProposed` in, referrals out to partners, theirs to sites, answers back in."""
 
     name = "referral"
-    app = AppProvider(partners=partner_queues, readings=queries.readings, vault=True)
-    network: Network = Provided(lambda settings: load(settings.network))
+    app = AppProvider(partners=partner_queues, webhooks=partner_webhooks, readings=queries.readings, vault=True)
 
     @subscribe(OrientationProposed)
     def on_orientation_proposed(self, event: CloudEvent[OrientationProposed], work: Work) -> None:
         """Open a referral for each proposal."""
-        handlers.open_referrals(event, work)
+        handlers.open_referrals(event, work, self.network)
 
     @http("GET", "/v1/referrals", roles=("partner", "site", "agent"), query=ReferralsQuery, answer=ReferralsPage)
     def get_referrals(self, request: Request) -> Answer:
@@ -50,7 +60,7 @@ class ReferralService(Web):
     def post_referral(self, request: Request) -> Answer:
         """Orient a person toward a site: 201; the same again 200; other content under the same id 409."""
         form = request.body(ReferralForm)
-        sent, again = handlers.send(form, request.caller, self.app, self.network, request.traceparent)
+        sent, again = toward_sites.send(form, request.caller, self.app, self.network, request.traceparent)
         return Answer(sent, status=200 if again else 201)
 
     @http("GET", "/v1/referrals/events", roles=("partner",), query=EventsQuery, answer=EventsPage)
@@ -68,5 +78,28 @@ class ReferralService(Web):
     def post_answer(self, request: Request, referral_id: UUID) -> Answer:
         """An answer of whom it is addressed to: 201; the same again 200; a forbidden transition 409."""
         form = request.body(AnswerForm)
-        taken, again = handlers.answer(referral_id, form, request.caller, self.app, request.traceparent)
+        taken, again = handlers.answer(referral_id, form, request.caller, self.office, request.traceparent)
         return Answer(taken, status=200 if again else 201)
+
+    @receive(outside.PARTNERS, role="partner", at_once=1)
+    def on_answers(self, answers: list[Letter]) -> list[Reply]:
+        """An answer that a partner writes to `answers`; a refusal is an event of its own queue and ledger."""
+        return [letters.take_answer(answer, self.office) for answer in answers]
+
+    @http(
+        "POST",
+        "/v1/referrals/<uuid:referral_id>/withdraw",
+        roles=("partner", "site", "agent"),
+        form=WithdrawForm,
+        answer=WithdrawTaken,
+    )
+    def post_withdrawal(self, request: Request, referral_id: UUID) -> Answer:
+        """Taken back by who sent it: 201; the same again 200; after its end 409."""
+        form = request.body(WithdrawForm)
+        taken, again = handlers.withdraw(referral_id, form, request.caller, self.office, request.traceparent)
+        return Answer(taken, status=200 if again else 201)
+
+    @every(deadlines.EVERY_SECONDS)
+    def on_time(self) -> None:
+        """Reminders, calls to named contacts, expiry."""
+        deadlines.ring(self.app, self.network)

@@ -23,6 +23,9 @@ from sqlalchemy import (
 from services.contracts.codes import ReferralState
 
 metadata = MetaData()
+EVENTS = ("reminded", "escalated", "rerouted")
+_KNOWN_STATE = "state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState))
+_NOW = text("now()")
 changes = Sequence("referral_changes", metadata=metadata)
 FROM_A_VISIT = (
     "CASE WHEN sender IS NULL THEN num_nulls(orientation_id, proposal, visit_id, case_id) = 0"
@@ -54,13 +57,23 @@ referrals = Table(
     Column("about", Uuid),
     Column("fingerprint", LargeBinary),
     Column("sealed", LargeBinary),
-    CheckConstraint("state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState)), name="known_state"),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=_NOW),
+    Column("wake_at", DateTime(timezone=True), server_default=_NOW),
+    Column("reminders", Integer, nullable=False, server_default="0"),
+    Column("escalations", Integer, nullable=False, server_default="0"),
+    Column("bounces", Integer, nullable=False, server_default="0"),
+    Column("previous", Uuid),
+    Column("next_id", Uuid),
+    CheckConstraint(_KNOWN_STATE, name="known_state"),
     CheckConstraint(FROM_A_VISIT, name="from_a_visit_or_a_sender"),
     Index("referrals_of_partner", "partner", "change"),
     Index("referrals_of_site", "site", "change"),
     Index("referrals_of_sender", "sender", "change", postgresql_where=text("sender IS NOT NULL")),
-    comment="change: number of the last transition, in commit order; what a reader pages by. The columns from sender"
-    " on are those of a referral that a partner sent to a site, which has neither orientation nor proposal.",
+    Index("referrals_to_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+    comment="change: number of the last step, in commit order; what a reader pages by. sender, about, fingerprint and"
+    " sealed are those of a referral that a partner sent to a site, which has neither orientation nor proposal."
+    " fallbacks: whom else the rules named, each with whether the person agreed. since: when the clock of its state"
+    " began; wake_at: when it acts next. previous, next_id: whom it was taken over from, and who took it over.",
 )
 
 history = Table(
@@ -72,8 +85,11 @@ history = Table(
     Column("by", Text, nullable=False),
     Column("reason", Text),
     Column("at", DateTime(timezone=True), nullable=False),
+    Column("event", Text),
     PrimaryKeyConstraint("referral_id", "step"),
-    comment="Every state a referral was in: the only source for delays.",
+    CheckConstraint(_KNOWN_STATE, name="known_state"),
+    CheckConstraint("event IN ({})".format(", ".join(f"'{event}'" for event in EVENTS)), name="known_event"),
+    comment="Every step of a referral: the only source for delays. event: what happened in it where the state stays.",
 )
 
 answers = Table(

@@ -16,7 +16,7 @@ import pika
 import psycopg
 from psycopg import sql
 
-from services.chassis import broker, postgres
+from services.chassis import broker, outside, postgres
 from services.chassis.database import Database
 from services.chassis.migrate import migrate
 from services.chassis.postgres import EmbeddedPostgres
@@ -186,7 +186,7 @@ def declare(url: str) -> None:
     """Declare every exchange, queue and binding, as Relais does."""
     with broker.connect(url, "bench") as connection:
         broker.declare_topology(connection)
-        broker.declare_partner_queues(connection, partner_queues(Settings()))
+        outside.declare_partner_queues(connection, partner_queues(Settings()))
 
 
 def _subfolder(path: Path) -> Path:

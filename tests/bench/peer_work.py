@@ -22,8 +22,8 @@ from services.contracts import codes
 from services.network import load
 from services.orientation import domain as orientation
 from services.orientation.rules import Rules
-from services.referral import domain as referral
-from services.referral.handlers import is_holiday
+from services.referral import steps
+from services.referral.domain import life
 
 Json = dict[str, Any]
 Value = str | int | None
@@ -32,7 +32,7 @@ _TABLES: Final = {
     "outbox": "recipient text, type text, routing_key text, body text, created_at timestamptz",
     "referrals": "id uuid, orientation_id uuid, proposal int, visit_id uuid, case_id uuid, site text, need text,"
     " partner text, category text, department text, fallbacks text, reason text, state text, step int,"
-    " due_at timestamptz, opened_at timestamptz, changed_at timestamptz",
+    " due_at timestamptz, wake_at timestamptz, opened_at timestamptz, changed_at timestamptz, since timestamptz",
     "history": "referral_id uuid, step int, state text, by text, reason text, at timestamptz",
     "visits": "site text, visit_id uuid, occurred_at timestamptz, day date, mode text, channel text, visit_class text,"
     " spie bool, charter text, commune text, department text, quarter text, age_band text, sex text, publics text[],"
@@ -215,7 +215,8 @@ class Opener:
         self._inside = Kind(_SENT, "referral", "/schemas/ReferralSent.v1.json")
         self._outside = Kind(_SENT, "referral", "/schemas/partner/ReferralSent.v1.json")
         self._urls = {service: Settings().url(service) for service in ("intake", "referral", "reporting")}
-        self._due = cache(lambda day: referral.due_after(_noon(day), referral.RECEPTION_DAYS, is_holiday).isoformat())
+        self._network = load(Settings().network)
+        self._times = cache(self._first_times)
 
     def __call__(self, event: Json, batch: Batch) -> None:
         """Open the referrals of one orientation."""
@@ -226,28 +227,52 @@ class Opener:
             if proposal["recipients"] and not proposal["desk_first"]:
                 self._open(event, place, proposal, batch)
 
-    def _open(self, event: Json, place: int, proposal: Json, batch: Batch) -> None:
-        data, now, id_ = event["data"], batch.stamp, new_id()
-        first, *fallbacks = proposal["recipients"]
-        partner, category, department = first["partner"], first["category"], first["department"]
-        state = referral.first_state(
-            partner,
-            category,
+    def _first_times(self, state: codes.ReferralState, day: date, partner: str, department: str) -> tuple[str, str]:
+        """(due, wake) of a referral that begins on that day."""
+        due, wake = steps.first_times(state, day, steps.clocks_of(partner, self._network), department)
+        assert due
+        assert wake
+        return due.isoformat(), wake.isoformat()
+
+    def _state(self, recipient: Json, proposal: Json, data: Json) -> codes.ReferralState:
+        known = self._network.partner(recipient["partner"])
+        return life.first_state(
+            recipient["partner"],
+            recipient["category"],
             data["agreed"],
-            reveals_health=proposal["sensitive"],
+            reveals_health=proposal["sensitive"] or (known is not None and known.reveals_health),
             sensitive_agreed=data["sensitive"],
         )
-        due = self._due(batch.now.astimezone(_PARIS).date()) if state == "sent" else None
+
+    def _fallbacks(self, proposal: Json, data: Json) -> list[Json]:
+        firsts = {
+            one["recipients"][0]["partner"]
+            for one in data["proposals"]
+            if one["need"] == proposal["need"] and one["recipients"]
+        }
+        return [
+            {**one, "agreed": self._state(one, proposal, data) == "sent"}
+            for one in proposal["recipients"][1:]
+            if one["partner"] not in firsts
+        ]
+
+    def _open(self, event: Json, place: int, proposal: Json, batch: Batch) -> None:
+        data, now, id_ = event["data"], batch.stamp, new_id()
+        first = proposal["recipients"][0]
+        partner, category, department = first["partner"], first["category"], first["department"]
+        state = self._state(first, proposal, data)
+        due, wake = self._times(state, batch.now.astimezone(_PARIS).date(), partner, department)
+        fallbacks = orjson.dumps(self._fallbacks(proposal, data)).decode() if len(proposal["recipients"]) > 1 else "[]"
         head = (id_, data["orientation_id"], place, data["visit_id"], data["case"], data["site"], proposal["need"])
-        words = (partner, category, department, orjson.dumps(fallbacks).decode(), proposal["reason"], state.value)
-        batch.rows["referrals"].append((*head, *words, 1, due, now, now))
+        words = (partner, category, department, fallbacks, proposal["reason"], state.value)
+        batch.rows["referrals"].append((*head, *words, 1, due, wake, now, now, now))
         batch.rows["history"].append((id_, 1, state.value, "relais", None, now))
-        if due is None:
+        if state != "sent":
             return
         shared = {"need": proposal["need"], "site": data["site"], "department": department}
         shared |= {"reason": proposal["reason"], "due_at": due}
         inside = {"referral_id": id_, "visit_id": data["visit_id"], "case": data["case"], **shared}
-        inside |= {"partner": partner, "category": category, "step": 1, "sender": None}
+        inside |= {"partner": partner, "category": category, "step": 1, "sender": None, "previous": None, "bounces": 0}
         key = f"ReferralSent.{category}.{partner}.{department}"
         batch.emit(self._inside, key, event.get("traceparent"), inside)
         path = f"/v1/referrals/{id_}"
@@ -307,7 +332,3 @@ def _bool(value: bool) -> str:  # noqa: FBT001 - a JSON value
 
 def _day(instant: str) -> date:
     return datetime.fromisoformat(instant).astimezone(_PARIS).date()
-
-
-def _noon(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, 12, tzinfo=_PARIS)

@@ -33,9 +33,10 @@ INSERT INTO inbox (source, id, handled_at) SELECT '/relais/orientation', $id::te
 
 WITH made AS (
     INSERT INTO referrals (id, orientation_id, proposal, visit_id, case_id, site, need, partner, category, department,
-        fallbacks, reason, state, step, due_at, opened_at, changed_at)
+        fallbacks, reason, state, step, due_at, opened_at, changed_at, since, wake_at)
     SELECT $id, $id, 0, gen_random_uuid(), $id, 'fs-moreuil', 'jeune-sans-emploi-ni-formation',
-        'mission-locale-santerre', 'local', '80', '[]', repeat('x', 80), 'sent', 1, $seen, $seen, $seen $some
+        'mission-locale-santerre', 'local', '80', '[]', repeat('x', 80), 'sent', 1, $seen, $seen, $seen, $seen,
+        now() + interval '9 days' $some
     RETURNING id, opened_at
 )
 INSERT INTO history (referral_id, step, state, by, at) SELECT id, 1, 'sent', 'relais', opened_at FROM made;

@@ -196,12 +196,15 @@ def test_of_different_ones_at_once_one_wins(house: House) -> None:
     [("partner", PARTNER), ("partner", "france-travail"), ("site", "fs-moreuil"), ("agent", "fs-moreuil")],
 )
 def test_only_the_addressed_site_may_answer(house: House, role: Role, org: str) -> None:
-    """404 for its sender, for another partner and for another site; none but the sender sees it."""
+    """403 for its sender, and 404 for another partner and another site, who do not see it, as if it were nobody's."""
     body = toward()
     send(house, body)
     refused = answer(house, body, role, org, status="received")
     nobodys = answer(house, toward(), role, org, status="received")
-    assert (refused.status_code, refused.json()) == (404, nobodys.json())
+    if org == PARTNER:
+        assert (refused.status_code, "« sent »" in refused.json()["detail"]) == (403, True)
+    else:
+        assert (refused.status_code, refused.json()) == (404, nobodys.json())
     assert (view(house, role, org, body) is not None) == (org == PARTNER)
     seen = view(house, "site", SITE, body)
     assert seen is not None
@@ -209,8 +212,8 @@ def test_only_the_addressed_site_may_answer(house: House, role: Role, org: str) 
 
 
 def test_a_site_may_not_answer_what_it_sent(house: House, addressed: dict[str, Any]) -> None:
-    """A site answers what is addressed to it, not what its visits sent to a partner: 404."""
-    assert answer(house, addressed, "site", addressed["site"], status="received").status_code == 404
+    """A site answers what is addressed to it, not what its visits sent to a partner: 403."""
+    assert answer(house, addressed, "site", addressed["site"], status="received").status_code == 403
 
 
 def test_about_a_referral_it_is_of_the_same_case(house: House, addressed: dict[str, Any]) -> None:
@@ -258,7 +261,7 @@ def test_only_the_visits_own_site_is_told_the_case(house: House, addressed: dict
     assert house.timeline(addressed["case"], SITE) == []
 
 
-def test_the_note_is_told_to_nobody_and_nothing_knows_a_case(house: House) -> None:
+def test_the_note_is_told_to_its_reader_alone_and_nothing_knows_a_case(house: House) -> None:
     """Sealed: in no table, log, metric or event; without `about` no event, no row and no other service names a case."""
     body = toward(note=NOTE)
     with listener(house, "referral.events") as inside:
@@ -281,8 +284,12 @@ def test_the_note_is_told_to_nobody_and_nothing_knows_a_case(house: House) -> No
     knowing = {service for service in SERVICES if body["referral_id"] in "\n".join(tables[service].values())}
     assert knowing == {"referral", "reporting"}
     assert body["referral_id"] not in tables["referral"]["vault_keys"]  # an owner that no sender can name
-    assert body["referral_id"] not in str(house.events(PARTNER))
+    told = [event for event in house.events(PARTNER) if event["data"]["referral_id"] == body["referral_id"]]
+    assert [event["type"].split(".")[2] for event in told] == ["ReferralReceived"]
     assert house.events(SITE) == []
+    read = view(house, "site", SITE, body)
+    assert read is not None
+    assert (read["note"], read["answers"][0]["note"]) == (NOTE, NOTE)
 
 
 def test_it_is_counted_once_however_often_it_is_delivered(house: House) -> None:

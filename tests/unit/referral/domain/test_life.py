@@ -1,43 +1,91 @@
-"""The life of a referral, and when silence becomes overdue."""
+"""The life of a referral: who may do what from which state, who owes what, who agreed to whom."""
 
-from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
 
-from services.contracts.codes import SENSITIVE_NEEDS, Category, DeclineReason, Need, ReferralState
-from services.referral.domain import (
-    ANSWERS,
+from services.contracts.codes import SENSITIVE_NEEDS, Category, DeclineReason, Need, ReferralState, WithdrawReason
+from services.referral.domain.life import (
+    BOUNCED,
+    DUTIES,
+    OPEN,
+    REORIENT,
+    WAYS,
+    Side,
     answer_problem,
-    due_after,
+    drawn,
+    duty,
     first_state,
-    may_answer,
+    may,
     owner_of_words,
     tells_health,
+    withdrawn_state,
 )
-from services.referral.handlers import is_holiday
 
 S = ReferralState
-ALLOWED = {
+ENDS = {S.DECLINED, S.COMPLETED, S.FAILED, S.WITHDRAWN, S.EXPIRED, S.ENTERED_IN_ERROR}
+# What whom it is addressed to may answer, the whole of it.
+ANSWERS = {
     (S.SENT, S.RECEIVED),
     (S.SENT, S.ACCEPTED),
     (S.SENT, S.DECLINED),
     (S.RECEIVED, S.ACCEPTED),
     (S.RECEIVED, S.DECLINED),
-    (S.ACCEPTED, S.COMPLETED),
+    *((before, after) for before in (S.ACCEPTED, S.IN_PROGRESS, S.ON_HOLD) for after in (S.COMPLETED, S.FAILED)),
+    (S.ACCEPTED, S.IN_PROGRESS),
+    (S.ACCEPTED, S.ON_HOLD),
+    (S.IN_PROGRESS, S.IN_PROGRESS),
+    (S.IN_PROGRESS, S.ON_HOLD),
+    (S.ON_HOLD, S.IN_PROGRESS),
 }
 
 
 @pytest.mark.parametrize("before", S)
 @pytest.mark.parametrize("after", S)
-def test_only_these_answers_are_allowed(before: S, after: S) -> None:
-    """What was declined or completed stays so; what waits for the person's agreement is nobody's to answer."""
-    assert may_answer(before, after) == ((before, after) in ALLOWED)
+def test_only_these_ways_are_open(before: S, after: S) -> None:
+    """Each side has its own; what has ended stays so, but for a mistake that its sender takes back."""
+    assert may(Side.RECIPIENT, before, after) == ((before, after) in ANSWERS)
+    withdrawn = after is S.WITHDRAWN and before not in ENDS
+    mistaken = after is S.ENTERED_IN_ERROR and before is not S.ENTERED_IN_ERROR
+    assert may(Side.SENDER, before, after) == (withdrawn or mistaken)
+    assert may(Side.CLOCK, before, after) == (after is S.EXPIRED and before not in ENDS)
 
 
-def test_every_state_has_its_answers() -> None:
-    """A new state without a line here would be a KeyError at a partner's answer."""
-    assert set(ANSWERS) == set(S)
+def test_every_state_has_its_ways_and_every_open_one_an_owner() -> None:
+    """A new state without a line would be a KeyError at a partner's answer, or nobody's to act on."""
+    assert set(WAYS) == set(S)
+    assert set(DUTIES) == set(S) - ENDS == OPEN
+
+
+@pytest.mark.parametrize("state", S)
+def test_who_owes_the_next_action(state: S) -> None:
+    """The sender where an agreement is missing or nobody took over; whoever got it while it is open; else nobody."""
+    owed = duty(state, taken_over=False)
+    if state in BOUNCED | {S.FAILED}:
+        assert owed is REORIENT
+        assert duty(state, taken_over=True) is None
+    elif state in ENDS:
+        assert owed is None
+    else:
+        assert owed is not None
+        assert owed.side is (Side.SENDER if state is S.AWAITING_AGREEMENT else Side.RECIPIENT)
+
+
+def test_a_withdrawal_says_whether_there_should_have_been_one() -> None:
+    """Only `entered-in-error` leads to that state."""
+    found = {reason: withdrawn_state(reason) for reason in WithdrawReason}
+    assert found == {
+        WithdrawReason.PERSON: S.WITHDRAWN,
+        WithdrawReason.SENDER: S.WITHDRAWN,
+        WithdrawReason.ENTERED_IN_ERROR: S.ENTERED_IN_ERROR,
+    }
+
+
+def test_the_drawing_shows_every_way() -> None:
+    """One arrow for each, but for mistakes, which lead from everywhere to the same place."""
+    arrows = [line for line in drawn().splitlines() if "-->" in line and "[*]" not in line]
+    ways = sum(len(after - {S.ENTERED_IN_ERROR}) for sides in WAYS.values() for after in sides.values())
+    assert len(arrows) == ways + 1  # the agreement
 
 
 @pytest.mark.parametrize(
@@ -77,22 +125,6 @@ def test_a_sender_cannot_name_the_owner_of_a_key() -> None:
     assert len(owners) == 4
     assert owners.isdisjoint({id_, UUID(int=0)})
     assert owner_of_words(None, id_, "siavic") == owner_of_words(None, id_, "siavic")
-
-
-@pytest.mark.parametrize(
-    ("sent", "due"),
-    [
-        ("2026-11-20T10:00", "2026-11-25"),  # Friday: Monday, Tuesday, Wednesday
-        ("2026-12-23T10:00", "2026-12-29"),  # Christmas and a weekend between
-        ("2026-04-03T10:00", "2026-04-09"),  # Easter Monday
-        ("2026-07-13T10:00", "2026-07-17"),  # 14 July
-        ("2026-11-21T23:30", "2026-11-25"),  # already Sunday in Paris
-    ],
-)
-def test_three_business_days_are_counted_as_in_france(sent: str, due: str) -> None:
-    """Weekends and public holidays do not count; the last moment is that day's end in Paris."""
-    found = due_after(datetime.fromisoformat(sent).replace(tzinfo=UTC), 3, is_holiday)
-    assert found.isoformat() == f"{due}T23:59:59+{'02:00' if '-04-' in due or '-07-' in due else '01:00'}"
 
 
 def test_a_refusal_says_why_and_a_closure_says_how_it_ended() -> None:

@@ -1,0 +1,1 @@
+"""A referral's life and its clocks, as plain functions."""
