@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import httpx
 import typer
 
-from services.reporting.domain import By
+from services.reporting.domain.figures import By
 
 _DONE_BADLY, _YOUR_INPUT = 1, 2
 _INPUT_STATUSES = frozenset({400, 404, 406, 422})

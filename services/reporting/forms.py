@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validat
 
 from services.chassis.errors import Rejected
 from services.contracts.intake import Identifier
-from services.reporting.domain import By, last_twelve_months
+from services.reporting.domain.figures import By, last_twelve_months
 
 _MEDIA = {
     "*/*": "json",
@@ -132,11 +132,44 @@ class Overrides(BaseModel):
 
 
 class Referrals(BaseModel):
-    """Referrals sent in the period, by category of partner, and where they stand now."""
+    """Referrals sent in the period, by category of partner, and where they stand now.
 
-    sent: int = 0
-    by_category: dict[str, int] = {}
-    by_state: dict[str, int] = {}
+    A bounce ("renvoi") is a referral that ended declined or expired: the person has to be told of another place.
+    """
+
+    sent: int = Field(0, description="Orientations envoyées dans la période.")
+    by_category: dict[str, int] = Field({}, description="Les mêmes, par catégorie d’interlocuteur.")
+    by_state: dict[str, int] = Field({}, description="Les mêmes, selon l’état où elles se trouvent aujourd’hui.")
+    bounces: int = Field(0, description="Renvois : celles qui ont été déclinées ou ont expiré.")
+    rerouted: int = Field(
+        0, description="Renvois dont l’interlocuteur suivant a reçu la même histoire sans qu’on la redemande."
+    )
+    bounces_by_category: dict[str, int] = Field({}, description="Renvois, par catégorie de l’interlocuteur quitté.")
+    bounces_by_need: dict[str, int] = Field({}, description="Renvois, par besoin.")
+
+
+class Delay(BaseModel):
+    """In days with one decimal; null where there is nothing to count. Percentiles are interpolated."""
+
+    count: int = Field(0, description="Nombre de cas sur lesquels reposent les deux chiffres.")
+    median: float | None = Field(None, description="Médiane, en jours : une moitié a attendu moins longtemps.")
+    p90: float | None = Field(None, description="90e centile, en jours : neuf sur dix ont attendu moins longtemps.")
+
+
+class Delays(BaseModel):
+    """How long things took, read from the steps alone: those of referrals sent in the period, and of its visits."""
+
+    sent_to_received: Delay = Field(
+        Delay(), description="De l’envoi à la première réponse : accusé de réception, acceptation ou refus."
+    )
+    sent_to_accepted: Delay = Field(Delay(), description="De l’envoi à l’acceptation.")
+    sent_to_decided_with_reminders: Delay = Field(
+        Delay(), description="De l’envoi à l’acceptation ou au refus, pour les seules orientations relancées."
+    )
+    visit_to_appointment: Delay = Field(
+        Delay(),
+        description="Du jour de la visite au premier rendez-vous annoncé dans une réponse à l’une de ses orientations.",
+    )
 
 
 class Totals(Visits):
@@ -157,6 +190,7 @@ class ActivityReport(BaseModel):
     filters: Filters
     totals: Totals
     overrides: list[Overrides] = []
+    delays: Delays = Field(Delays(), description="Délais constatés, en jours.")
     rows: list[Row] | None
 
 
@@ -175,4 +209,7 @@ class CaseTimeline(BaseModel):
 
     case: UUID
     sites: list[str]
+    bounces: int = Field(
+        0, description="Renvois : orientations de ce dossier qui, une fois envoyées, ont été déclinées ou ont expiré."
+    )
     timeline: list[TimelineEntry]

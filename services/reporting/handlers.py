@@ -1,23 +1,27 @@
 """One function per event. Each only adds rows, so that events may arrive in any order; duplicates never get here."""
 
-from typing import Any
-
 from services.chassis.app import Work
 from services.contracts.codes import ReferralState, visit_class
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
 from services.contracts.referral import (
-    ReferralAccepted,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralReceived,
+    ReferralEscalated,
+    ReferralMoved,
+    ReferralReminded,
+    ReferralRerouted,
     ReferralSent,
 )
 from services.reporting import tables
-from services.reporting.domain import paris_day
+from services.reporting.domain.figures import paris_day
+from services.reporting.domain.timeline import InPlace
 
-ReferralMoved = ReferralReceived | ReferralAccepted | ReferralDeclined | ReferralCompleted
+# The steps that leave a referral in its state.
+_IN_PLACE: dict[type[ReferralMoved], InPlace] = {
+    ReferralReminded: InPlace.REMINDED,
+    ReferralEscalated: InPlace.ESCALATED,
+    ReferralRerouted: InPlace.REROUTED,
+}
 
 
 def count_visit(event: CloudEvent[VisitRecorded], work: Work) -> None:
@@ -101,12 +105,17 @@ def count_referral(event: CloudEvent[ReferralSent], work: Work) -> None:
         from_state=None,
         appointment_day=None,
         sender=sent.sender,
+        event=None,
+        previous=sent.previous,
+        next_referral_id=None,
+        bounces=sent.bounces,
     )
 
 
-def move_referral(event: CloudEvent[Any], work: Work) -> None:
-    """A referral changed state. `event.data` is a `ReferralMoved`; it may be here before its `ReferralSent`."""
-    moved: ReferralMoved = event.data
+def move_referral(event: CloudEvent[ReferralMoved], work: Work) -> None:
+    """A referral took a step, into another state or in its own; it may be here before its `ReferralSent`."""
+    moved = event.data
+    rerouted = moved if isinstance(moved, ReferralRerouted) else None
     work.insert(
         tables.referral_steps,
         referral_id=moved.referral_id,
@@ -119,10 +128,14 @@ def move_referral(event: CloudEvent[Any], work: Work) -> None:
         site=None,
         visit_id=None,
         need=None,
-        partner=None,
-        category=None,
+        partner=rerouted.partner if rerouted else None,
+        category=rerouted.category if rerouted else None,
         department=None,
         from_state=moved.from_state,
         appointment_day=moved.appointment_day,
         sender=None,
+        event=_IN_PLACE.get(type(moved)),
+        previous=None,
+        next_referral_id=rerouted.next_referral_id if rerouted else None,
+        bounces=rerouted.bounces if rerouted else None,
     )

@@ -17,10 +17,24 @@ from services.contracts.codes import (
     ReferralState,
     VisitClass,
 )
-from services.reporting.domain import HIDDEN_UP_TO, OUTCOME_LABELS, Shown, french_day, publish, published_total
-from services.reporting.forms import ActivityReport, Proposals, Visits
+from services.reporting.domain.figures import (
+    HIDDEN_UP_TO,
+    OUTCOME_LABELS,
+    Shown,
+    french_day,
+    publish,
+    publish_days,
+    published_total,
+)
+from services.reporting.forms import ActivityReport, Delays, Proposals, Visits
 from services.reporting.queries import Overview
 
+DELAY_LABELS = {
+    "sent_to_received": "De l’envoi à la première réponse",
+    "sent_to_accepted": "De l’envoi à l’acceptation",
+    "sent_to_decided_with_reminders": "De l’envoi à la décision, après relance",
+    "visit_to_appointment": "De la visite au premier rendez-vous",
+}
 _TEMPLATES = environment(Path(__file__).parent / "templates")
 
 
@@ -57,6 +71,8 @@ def home(found: Overview) -> str:
         needs=_board(("Visites",), [(row.label, (publish(row.visits),)) for row in found.needs]),
         proposals=_proposals(found.proposals),
         referrals=_referrals(found.referrals),
+        bounces=_bounces(found.bounces),
+        delays=_delays(found.delays),
     )
 
 
@@ -96,16 +112,32 @@ def _referrals(found: dict[tuple[str, str], int]) -> Board:
     )
 
 
+def _bounces(found: dict[tuple[str, bool], int]) -> Board:
+    """By need, in two parts that have nothing in common: a total and its part would tell the rest by subtraction."""
+    rows = [(label, (found.get((need, True), 0), found.get((need, False), 0))) for need, label in NEED_LABELS.items()]
+    return _crossed([row for row in rows if any(row[1])], ("Réorientée", "Sans suite"))
+
+
+def _delays(found: Delays) -> Board:
+    """In whole days, and only what rests on more cases than are hidden; the bars compare the medians."""
+    rows = []
+    for name, label in DELAY_LABELS.items():
+        delay = getattr(found, name)
+        if delay.count > HIDDEN_UP_TO:
+            rows.append((label, (publish(delay.count), publish_days(delay.p90), publish_days(delay.median))))
+    return _board(("Nombre", "Neuf sur dix en", "La moitié en"), rows)
+
+
 def to_csv(report: ActivityReport) -> str:
     """With a breakdown, its rows; without, one line per figure: `figure,code,label,count`.
 
-    Only an `override-rate` is no count: a share between 0 and 1.
+    Only these are no counts: an `override-rate`, a share between 0 and 1; `delay-median` and `delay-p90`, in days.
     """
     text = StringIO()
     sheet = csv.writer(text, lineterminator="\r\n")
     if report.rows is None:
         sheet.writerow(["figure", "code", "label", "count"])
-        lines = [*_figures(report), *_override_figures(report)]
+        lines = [*_figures(report), *_override_figures(report), *_delay_figures(report.delays)]
         sheet.writerows([*(_safe(cell) for cell in line[:3]), line[3]] for line in lines)
     else:
         figures = list(Visits.model_fields)
@@ -142,6 +174,12 @@ def _figures(report: ActivityReport) -> list[tuple[str, str, str, int]]:
         lines.append(("referrals", code, f"Orientations\u00a0: {_label(CATEGORY_LABELS, code)}", count))
     for code, count in referrals.by_state.items():
         lines.append(("states", code, f"Orientations\u00a0: {_label(REFERRAL_STATE_LABELS, code)}", count))
+    lines.append(("bounces", "", "Renvois", referrals.bounces))
+    lines.append(("rerouted", "", "Renvois\u00a0: transmis à l’interlocuteur suivant", referrals.rerouted))
+    for code, count in referrals.bounces_by_category.items():
+        lines.append(("bounces", code, f"Renvois\u00a0: {_label(CATEGORY_LABELS, code)}", count))
+    for code, count in referrals.bounces_by_need.items():
+        lines.append(("bounces-by-need", code, f"Renvois\u00a0: {_label(NEED_LABELS, code)}", count))
     return lines
 
 
@@ -151,6 +189,15 @@ def _override_figures(report: ActivityReport) -> Iterator[tuple[str, str, str, f
         yield "overrides", each.rule, f"Autre choix de l’agent que la règle {each.rule}", each.overridden
         if each.rate is not None:
             yield "override-rate", each.rule, f"Part des autres choix que la règle {each.rule}", each.rate
+
+
+def _delay_figures(delays: Delays) -> Iterator[tuple[str, str, str, float]]:
+    for name, label in DELAY_LABELS.items():
+        delay = getattr(delays, name)
+        yield "delays", name, f"{label}\u00a0: nombre de cas", delay.count
+        if delay.count:
+            yield "delay-median", name, f"{label}\u00a0: médiane en jours", delay.median
+            yield "delay-p90", name, f"{label}\u00a0: 90e centile en jours", delay.p90
 
 
 def _label(labels: Mapping[Any, str], code: str) -> str:

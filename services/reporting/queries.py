@@ -1,48 +1,33 @@
-"""Reads: the activity report, the public page's counts, a case's timeline, and who may see what."""
+"""Reads: the activity report, the public page's counts, and who may see what."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
-from itertools import groupby
-from typing import Any
-from uuid import UUID
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Select, String, case, cast, func, null, select, true
 
-from services.chassis.errors import forbidden, not_found
+from services.chassis.errors import forbidden
 from services.network import Network
-from services.reporting.domain import By, bucket_label, timeline_sentence
+from services.reporting.delays import delays
+from services.reporting.domain.figures import BOUNCED, By, bucket_label
+from services.reporting.domain.timeline import InPlace
 from services.reporting.forms import (
     ActivityReport,
-    CaseTimeline,
+    Delays,
     Filters,
     Overrides,
     Period,
     Proposals,
     Referrals,
     Row,
-    TimelineEntry,
     Totals,
     Visits,
 )
-from services.reporting.tables import needs, proposals, referral_steps, visits
+from services.reporting.scope import Scope
+from services.reporting.tables import needs, proposals, referral_steps, visits, visits_with_needs
 
-# When, what kind of event, at which site, and its codes.
-Fact = tuple[datetime, str, str | None, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Whose figures of which days; `sites` None means every site."""
-
-    first: date
-    last: date
-    sites: frozenset[str] | None = None
-
-    def holds(self, day: ColumnElement[Any], site: ColumnElement[Any]) -> ColumnElement[bool]:
-        """The condition on a table's day and site columns."""
-        within = day.between(self.first, self.last)
-        return within if self.sites is None else within & site.in_(sorted(self.sites))
+K = TypeVar("K", str, tuple[str, str], tuple[str, bool])
 
 
 def sites_of(network: Network, org: str, asked: str | None = None) -> frozenset[str]:
@@ -69,7 +54,7 @@ def activity(
 ) -> ActivityReport:
     """The exact report of a scope, broken down by `by` if wanted."""
     found = connection.execute(_visit_counts(scope, null())).mappings().first()
-    outcomes = select(needs.c.outcome, func.count()).select_from(_VISITS_WITH_NEEDS)
+    outcomes = select(needs.c.outcome, func.count()).select_from(visits_with_needs)
     outcomes = outcomes.where(scope.holds(visits.c.day, visits.c.site), needs.c.outcome.is_not(None))
     return ActivityReport(
         period=Period(first=scope.first, last=scope.last),
@@ -78,8 +63,9 @@ def activity(
             **(_visit_figures(found) if found else {}),
             by_outcome=_counts(connection, outcomes.group_by(needs.c.outcome)),
             proposals=_proposals(connection, scope),
-            referrals=_referrals(connection, scope),
+            referrals=_referrals(_referral_counts(connection, scope)),
         ),
+        delays=delays(connection, scope),
         overrides=_overrides(connection, scope),
         rows=breakdown(connection, scope, by, names) if by else None,
     )
@@ -94,60 +80,6 @@ def breakdown(connection: Connection, scope: Scope, by: By, names: Mapping[str, 
     return sorted(rows, key=lambda row: (-row.visits, row.key or ""))
 
 
-def case_timeline(connection: Connection, case_id: UUID, site: str, names: Mapping[str, str]) -> CaseTimeline:
-    """A case's timeline for a site that knows it. Raises Rejected (404), the same for an unknown case."""
-    visited = list(_visits_of(connection, case_id))
-    sites = sorted({site_ for _, _, site_, _ in visited if site_})
-    if site not in sites:
-        raise not_found("Aucun dossier de ce numéro n’est connu de votre site.")
-    # Clocks of several services may agree to the microsecond: then the order of life decides, which sorting keeps.
-    facts = [*visited, *_orientations_of(connection, case_id), *_steps_of(connection, case_id)]
-    return CaseTimeline(
-        case=case_id,
-        sites=sites,
-        timeline=[
-            TimelineEntry(at=at, kind=kind, site=where, label=timeline_sentence(kind, where, codes, names), codes=codes)
-            for at, kind, where, codes in sorted(facts, key=lambda fact: fact[0])
-        ],
-    )
-
-
-def _visits_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
-    wanted = select(visits, needs.c.code, needs.c.outcome).select_from(_VISITS_WITH_NEEDS)
-    order = visits.c.occurred_at, visits.c.site, visits.c.visit_id, needs.c.position
-    found = connection.execute(wanted.where(visits.c.case == case_id).order_by(*order))
-    for (site, visit_id), rows in groupby(found, key=lambda row: (row.site, row.visit_id)):
-        first, *others = rows
-        codes = {"visit_id": str(visit_id), "mode": first.mode, "channel": first.channel, "spie": first.spie}
-        told = [{"code": row.code, "outcome": row.outcome} for row in (first, *others) if row.code]
-        yield first.occurred_at, "visit", site, codes | {"needs": told}
-
-
-def _orientations_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
-    order = proposals.c.at, proposals.c.orientation_id, proposals.c.position
-    found = connection.execute(select(proposals).where(proposals.c.case == case_id).order_by(*order)).mappings()
-    names = ("need", "rule", "partner", "category", "desk_first", "unmet", "chosen")
-    for _, rows in groupby(found, key=lambda row: row["orientation_id"]):
-        first, *others = rows
-        told = [{name: row[name] for name in names} for row in (first, *others)]
-        yield first["at"], "orientation", first["site"], {"visit_id": str(first["visit_id"]), "proposals": told}
-
-
-def _steps_of(connection: Connection, case_id: UUID) -> Iterator[Fact]:
-    order = referral_steps.c.referral_id, referral_steps.c.step
-    found = connection.execute(select(referral_steps).where(referral_steps.c.case == case_id).order_by(*order)).all()
-    senders = {row.referral_id: row.sender for row in found if row.sender}
-    for row in found:
-        codes: dict[str, Any] = {"referral_id": str(row.referral_id), "sender": senders.get(row.referral_id)}
-        if row.sent_day:
-            codes |= {"visit_id": str(row.visit_id), "need": row.need, "partner": row.partner}
-            codes |= {"category": row.category, "department": row.department}
-        else:
-            day = row.appointment_day.isoformat() if row.appointment_day else None
-            codes |= {"from_state": row.from_state, "to_state": row.state, "reason": row.reason, "appointment_day": day}
-        yield row.at, f"referral-{row.state}", row.site, codes
-
-
 @dataclass(frozen=True)
 class Overview:
     """The exact counts behind the public page: nothing of it may be shown before it is rounded."""
@@ -157,21 +89,25 @@ class Overview:
     needs: list[Row]
     proposals: Proposals
     referrals: dict[tuple[str, str], int]
+    bounces: dict[tuple[str, bool], int]
+    delays: Delays
 
 
 def overview(connection: Connection, scope: Scope, names: Mapping[str, str]) -> Overview:
-    """Visits per site and need, proposals, and referrals by (category, state)."""
+    """Visits per site and need, proposals, referrals by (category, state), bounces by (need, rerouted), and delays."""
+    counts = _referral_counts(connection, scope)
+    bounced = ((standing, count) for standing, count in counts.items() if standing.state in BOUNCED)
     return Overview(
         scope=scope,
         sites=breakdown(connection, scope, By.SITE, names),
         needs=breakdown(connection, scope, By.NEED, names),
         proposals=_proposals(connection, scope),
-        referrals=_referral_counts(connection, scope),
+        referrals=_summed(((standing.category, standing.state), count) for standing, count in counts.items()),
+        bounces=_summed(((standing.need, standing.rerouted), count) for standing, count in bounced),
+        delays=delays(connection, scope),
     )
 
 
-# Needs are joined from the outside, so that no visit is lost should it have none.
-_VISITS_WITH_NEEDS = visits.outerjoin(needs, (needs.c.site == visits.c.site) & (needs.c.visit_id == visits.c.visit_id))
 _PUBLIC = func.unnest(visits.c.publics).table_valued("public").render_derived("declared")
 _DIMENSIONS: dict[By, ColumnElement[Any]] = {
     By.DAY: func.to_char(visits.c.day, "YYYY-MM-DD"),
@@ -194,7 +130,7 @@ _DIMENSIONS: dict[By, ColumnElement[Any]] = {
 
 def _visit_counts(scope: Scope, key: ColumnElement[Any]) -> Select[Any]:
     """Visits per key: first one row per (visit, key), so that a visit with two such needs is still one visit."""
-    rows = _VISITS_WITH_NEEDS
+    rows = visits_with_needs
     if key is _DIMENSIONS[By.PUBLIC]:
         rows = rows.outerjoin(_PUBLIC, true())
     each = (
@@ -252,30 +188,54 @@ def _overrides(connection: Connection, scope: Scope) -> list[Overrides]:
     return sorted(rows, key=lambda row: (-row.overridden, row.proposals, row.rule))
 
 
-def _referral_counts(connection: Connection, scope: Scope) -> dict[tuple[str, str], int]:
-    """Referrals sent in the scope by (category, present state): the state of the highest step, however it arrived."""
+class _Standing(NamedTuple):
+    """What is counted of referrals: category, need, present state, and whether another has taken its place."""
+
+    category: str
+    need: str
+    state: str
+    rerouted: bool
+
+
+def _referral_counts(connection: Connection, scope: Scope) -> dict[_Standing, int]:
+    """Referrals sent in the scope, by where they stand: what the highest step says, in whatever order they arrived.
+
+    A rerouting is the last step of the referral that it ends, unless that is taken back as entered in error.
+    """
     step = referral_steps.alias("step")
     now = (
-        select(step.c.state)
+        select(step.c.state, (func.coalesce(step.c.event, "") == InPlace.REROUTED).label("rerouted"))
         .where(step.c.referral_id == referral_steps.c.referral_id)
         .order_by(step.c.step.desc())
         .limit(1)
         .lateral("now")
     )
+    key = referral_steps.c.category, referral_steps.c.need, now.c.state, now.c.rerouted
     statement = (
-        select(referral_steps.c.category, now.c.state, func.count())
+        select(*key, func.count())
         .select_from(referral_steps.join(now, true()))
         .where(scope.holds(referral_steps.c.sent_day, referral_steps.c.site))
-        .group_by(referral_steps.c.category, now.c.state)
+        .group_by(*key)
     )
-    return {(category, state): count for category, state, count in connection.execute(statement)}
+    return {_Standing(*row[:-1]): row[-1] for row in connection.execute(statement)}
 
 
-def _referrals(connection: Connection, scope: Scope) -> Referrals:
-    counts = _referral_counts(connection, scope)
-    by_category: dict[str, int] = {}
-    by_state: dict[str, int] = {}
-    for (category, state), count in sorted(counts.items()):
-        by_category[category] = by_category.get(category, 0) + count
-        by_state[state] = by_state.get(state, 0) + count
-    return Referrals(sent=sum(counts.values()), by_category=by_category, by_state=by_state)
+def _referrals(counts: dict[_Standing, int]) -> Referrals:
+    bounced = {standing: count for standing, count in counts.items() if standing.state in BOUNCED}
+    return Referrals(
+        sent=sum(counts.values()),
+        by_category=_summed((standing.category, count) for standing, count in counts.items()),
+        by_state=_summed((standing.state, count) for standing, count in counts.items()),
+        bounces=sum(bounced.values()),
+        rerouted=sum(count for standing, count in bounced.items() if standing.rerouted),
+        bounces_by_category=_summed((standing.category, count) for standing, count in bounced.items()),
+        bounces_by_need=_summed((standing.need, count) for standing, count in bounced.items()),
+    )
+
+
+def _summed(counts: Iterable[tuple[K, int]]) -> dict[K, int]:
+    """The sums by key, in the order of keys."""
+    found: Counter[K] = Counter()
+    for key, count in counts:
+        found[key] += count
+    return dict(sorted(found.items()))

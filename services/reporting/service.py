@@ -10,17 +10,12 @@ from services.chassis.web import Web
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
-from services.contracts.referral import (
-    ReferralAccepted,
-    ReferralCompleted,
-    ReferralDeclined,
-    ReferralReceived,
-    ReferralSent,
-)
+from services.contracts.referral import MOVED, ReferralMoved, ReferralSent
 from services.network import load
-from services.reporting import handlers, pages, queries
-from services.reporting.domain import last_twelve_months, paris_day
+from services.reporting import cases, handlers, pages, queries
+from services.reporting.domain.figures import last_twelve_months, paris_day
 from services.reporting.forms import ActivityQuery, ActivityReport, CaseTimeline
+from services.reporting.scope import Scope
 
 
 class ReportingService(Web):
@@ -45,23 +40,8 @@ class ReportingService(Web):
         """Count it."""
         handlers.count_referral(event, work)
 
-    @subscribe(ReferralReceived)
-    def on_referral_received(self, event: CloudEvent[ReferralReceived], work: Work) -> None:
-        """Follow it."""
-        handlers.move_referral(event, work)
-
-    @subscribe(ReferralAccepted)
-    def on_referral_accepted(self, event: CloudEvent[ReferralAccepted], work: Work) -> None:
-        """Follow it."""
-        handlers.move_referral(event, work)
-
-    @subscribe(ReferralDeclined)
-    def on_referral_declined(self, event: CloudEvent[ReferralDeclined], work: Work) -> None:
-        """Follow it."""
-        handlers.move_referral(event, work)
-
-    @subscribe(ReferralCompleted)
-    def on_referral_completed(self, event: CloudEvent[ReferralCompleted], work: Work) -> None:
+    @subscribe(*MOVED)
+    def on_referral_moved(self, event: CloudEvent[ReferralMoved], work: Work) -> None:
         """Follow it."""
         handlers.move_referral(event, work)
 
@@ -71,7 +51,7 @@ class ReportingService(Web):
         query = request.query(ActivityQuery)
         form = query.wanted(request.accept)
         sites = queries.sites_of(self.network, request.caller.org, query.site)
-        scope = queries.Scope(*query.period(paris_day(self.app.clock.now())), sites)
+        scope = Scope(*query.period(paris_day(self.app.clock.now())), sites)
         with self.app.read() as connection:
             report = queries.activity(connection, scope, queries.names_of(self.network), site=query.site, by=query.by)
         if form == "json":
@@ -83,13 +63,13 @@ class ReportingService(Web):
     def case(self, request: Request, case: UUID) -> Answer:
         """A case's timeline, for an agent of a site that knows it."""
         with self.app.read() as connection:
-            found = queries.case_timeline(connection, case, request.caller.org, queries.names_of(self.network))
+            found = cases.case_timeline(connection, case, request.caller.org, queries.names_of(self.network))
         return Answer(found)
 
     @http("GET", "/")
     def home(self, _request: Request) -> Answer:
         """The public page of the last twelve months: rounded counts only."""
-        scope = queries.Scope(*last_twelve_months(paris_day(self.app.clock.now())))
+        scope = Scope(*last_twelve_months(paris_day(self.app.clock.now())))
         with self.app.read() as connection:
             found = queries.overview(connection, scope, queries.names_of(self.network))
         return Answer.html(pages.home(found))

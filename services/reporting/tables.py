@@ -66,7 +66,10 @@ proposals = Table(
     Index("proposals_case", "case", postgresql_where=text('"case" IS NOT NULL')),
 )
 
-# Every state a referral has been in. What only `ReferralSent` says is null on the other rows: they may come first.
+# Every step of a referral. What only `ReferralSent` says is null on the other rows: they may come first. `event` says
+# what happened where the state stays (`reminded`, `escalated`, `rerouted`), and is null for a step into a state.
+# Of a rerouting, `partner`, `category` and `next_referral_id` are those of the next recipient's referral; `bounces` is
+# how many recipients had been left behind by then.
 referral_steps = Table(
     "referral_steps",
     metadata,
@@ -86,6 +89,12 @@ referral_steps = Table(
     Column("from_state", Text),
     Column("appointment_day", Date),
     Column("sender", Text),
+    Column("event", Text),
+    Column("previous", Uuid),
+    Column("next_referral_id", Uuid),
+    Column("bounces", Integer),
     Index("referral_steps_case", "case"),
 )
 Index("referral_steps_sent", referral_steps.c.sent_day, postgresql_where=referral_steps.c.sent_day.is_not(None))
+# Joined from the outside, so that no visit is lost should it have no need.
+visits_with_needs = visits.outerjoin(needs, (needs.c.site == visits.c.site) & (needs.c.visit_id == visits.c.visit_id))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from services.contracts.referral import MOVED
 from services.contracts.topology import SUBSCRIPTIONS
 from tests.support import tables
 from tests.support.books import Books
@@ -24,14 +25,19 @@ from tests.support.rabbit import Rabbit
 
 TIMES = 10
 PUBLISHERS = ("intake", "orientation", "referral")
-MOVED = ("ReferralReceived", "ReferralAccepted", "ReferralDeclined", "ReferralCompleted")
-# What the partner of every fifth referral answers, and so on; the first stays silent.
+STEPS = frozenset(event.name() for event in MOVED)
+# These take the clock days, or a withdrawal: reporting gets the recorded ones.
+UNTOLD = {"ReferralExpired", "ReferralWithdrawn", "ReferralVoided", "ReferralReminded", "ReferralEscalated"}
+_GOLDEN = Path(__file__).parents[1] / "golden"
+# What the partner of every seventh referral answers, and so on; the first stays silent. A refusal is handed on.
 _ANSWERS: tuple[tuple[dict[str, str], ...], ...] = (
     (),
     ({"status": "received"},),
     ({"status": "received"}, {"status": "accepted"}, {"status": "completed", "outcome": "helped"}),
     ({"status": "received"}, {"status": "declined", "reason": "no-capacity"}),
     ({"status": "accepted"},),
+    ({"status": "accepted"}, {"status": "in-progress"}, {"status": "on-hold"}),
+    ({"status": "accepted"}, {"status": "in-progress"}, {"status": "failed", "reason": "person-unreachable"}),
 )
 _LEDGER = "SELECT type, routing_key, body, position FROM outbox WHERE recipient IS NULL AND position > %s ORDER BY 4"
 _SENT = "SELECT id::text, partner FROM referrals WHERE state = 'sent' AND visit_id::text = ANY(%s) ORDER BY change"
@@ -45,7 +51,7 @@ _ANEW = {
     },
     "referral": {
         *("inbox.handled_at", "history.at", "marks.position", "vault_keys.wrapped"),
-        *("referrals.opened_at", "referrals.changed_at", "referrals.due_at", "referrals.change"),
+        *("referrals.opened_at", "referrals.changed_at", "referrals.since", "referrals.due_at", "referrals.change"),
         *("outbox.position", "outbox.created_at", "outbox.body.id", "outbox.body.time", "outbox.body.data.due_at"),
     },
 }
@@ -124,6 +130,12 @@ def recorded(house: House, books: Books) -> list[Letter]:
     return [Letter(*row[:3]) for service in PUBLISHERS for row in ledgers[service]]
 
 
+def told_by_the_clock() -> list[Letter]:
+    """The recorded steps that no run of a minute takes."""
+    bodies = {name: (_GOLDEN / f"{name}.v1.json").read_text(encoding="utf-8") for name in sorted(UNTOLD)}
+    return [Letter(f"fr.relais.{name}.v1", name, body) for name, body in bodies.items()]
+
+
 def handled(consumer: Consumer, number: int) -> None:
     """Wait until so many deliveries were handled, and none more."""
     eventually(lambda: consumer.handled >= number, within=60.0)
@@ -144,11 +156,12 @@ def test_ten_times_in_any_order_is_once_in_order(
     chance = random.Random(seed)  # noqa: S311 - repeatable
     tell(f"seed {seed}")
     letters = recorded(own_house, books)
-    assert {letter.type.split(".")[2] for letter in letters} >= {"ReferralSent", *MOVED}
+    assert {letter.type.split(".")[2] for letter in letters} >= {"ReferralSent", *STEPS} - UNTOLD
+    letters += told_by_the_clock()
     for service, (ordered, shuffled) in consumers.items():
         mine = [one for one in letters if one.type in {event.TYPE for event in SUBSCRIPTIONS[service]}]
         post(ordered.url, singly(mine))
-        early = [one for one in mine if one.type.split(".")[2] in MOVED]
+        early = [one for one in mine if one.type.split(".")[2] in STEPS]
         post(shuffled.url, singly(early))
         handled(shuffled, len(early))
         late = [one for one in mine for _ in range(TIMES - (one in early))]

@@ -15,7 +15,10 @@ from tests.support.house import House, eventually
 
 _GOLDEN = Path(__file__).parents[1] / "golden"
 _STEP = "referral_steps WHERE (referral_id::text, step::text, state) = (told ->> 'referral_id', told ->> 'step', {})"
-_MOVED = _STEP.format("told ->> 'to_state'")
+_MOVED = _STEP.format("told ->> 'to_state'") + " AND event IS NULL"
+_STAYED = _STEP.format("told ->> 'to_state'") + " AND event = '{}'"
+_NEXT = " AND (next_referral_id::text, partner, bounces::text)"
+_NEXT += " = (told ->> 'next_referral_id', told ->> 'partner', told ->> 'bounces')"
 # The rows that each consumer has written once it has handled the event, whose data are `told`.
 EFFECTS: dict[str, dict[str, str]] = {
     "orientation": {
@@ -30,10 +33,20 @@ EFFECTS: dict[str, dict[str, str]] = {
         "ReferralSent.v1": _STEP.format("'sent'") + " AND partner = told ->> 'partner'",
         "ReferralSent.v1.toward-a-site": _STEP.format("'sent'")
         + " AND sender = told ->> 'sender' AND \"case\" IS NULL",
+        "ReferralSent.v1.after-a-refusal": _STEP.format("'sent'")
+        + " AND (previous::text, bounces::text) = (told ->> 'previous', told ->> 'bounces')",
         "ReferralReceived.v1": _MOVED,
         "ReferralAccepted.v1": _MOVED,
         "ReferralDeclined.v1": _MOVED,
         "ReferralCompleted.v1": _MOVED,
+        "ReferralProgressed.v1": _MOVED,
+        "ReferralFailed.v1": _MOVED,
+        "ReferralExpired.v1": _MOVED,
+        "ReferralWithdrawn.v1": _MOVED,
+        "ReferralVoided.v1": _MOVED,
+        "ReferralReminded.v1": _STAYED.format("reminded"),
+        "ReferralEscalated.v1": _STAYED.format("escalated"),
+        "ReferralRerouted.v1": _STAYED.format("rerouted") + _NEXT,
     },
 }
 CONSUMED = [

@@ -48,8 +48,10 @@ def _change_contracts() -> None:
     _say_more(intake, "VisitRecorded", needs=(tuple[intake.NeedFacts, ...], ...))
     _say_more(orientation, "Proposal")
     _say_more(orientation, "OrientationProposed", proposals=(tuple[orientation.Proposal, ...], ...))
-    moved = ("ReferralReceived", "ReferralAccepted", "ReferralDeclined", "ReferralCompleted")
-    _say_more(referral, "ReferralSent", "PartnerReferralSent", *moved)
+    _say_more(referral, "ReferralSent", "PartnerReferralSent", *(event.__name__ for event in referral.MOVED))
+    changed = {event: getattr(referral, event.__name__) for event in referral.MOVED}
+    referral.MOVED = tuple(changed.values())
+    referral.SEEN_BY_PARTNERS = {changed[event]: view for event, view in referral.SEEN_BY_PARTNERS.items()}
     from services.referral import forms  # noqa: PLC0415 - finds the changed classes
 
     _say_more(forms, "AnswerForm")

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from services.chassis.database import Database
 from services.chassis.migrate import config_of, migrate
-from services.reporting import queries
+from services.reporting import cases
 
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 FIRST_RELEASE = (
@@ -49,7 +49,7 @@ def test_a_timeline_written_by_the_first_release_is_kept(databases: Callable[[],
             connection.execute(text(statement), same)
     migrate(database, "reporting")
     with database.begin() as connection:
-        told = queries.case_timeline(connection, case, "hem", {})
+        told = cases.case_timeline(connection, case, "hem", {})
     assert [entry.kind for entry in told.timeline] == ["visit", "orientation", "referral-accepted"]
     assert told.timeline[0].codes["needs"] == [{"code": "logement", "outcome": "to-refer"}]
     assert told.timeline[1].codes["proposals"][0]["rule"] == "housing"

@@ -22,10 +22,10 @@ from services.contracts.envelope import CloudEvent, EventData
 from services.contracts.intake import NeedFacts, VisitRecorded
 from services.contracts.orientation import OrientationProposed, Proposal, Recipient
 from services.contracts.referral import ReferralAccepted, ReferralDeclined, ReferralReceived, ReferralSent
-from services.reporting import handlers, queries, tables
-from services.reporting.domain import By
+from services.reporting import cases, handlers, queries, tables
+from services.reporting.domain.figures import By
 from services.reporting.forms import ActivityReport, Row
-from services.reporting.queries import Scope
+from services.reporting.scope import Scope
 
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 YEAR = Scope(date(2026, 1, 1), date(2026, 12, 31))
@@ -295,7 +295,7 @@ def test_a_case_is_told_in_order_to_the_sites_that_know_it(app: App) -> None:
     life = referral(case, uuid4())
     handle(app, *reversed(life), (handlers.count_proposals, event(made)), (handlers.count_visit, event(seen)))
     with app.read() as connection:
-        told = queries.case_timeline(connection, case, "hem", {"departement-59": "Département du Nord"})
+        told = cases.case_timeline(connection, case, "hem", {"departement-59": "Département du Nord"})
         assert [entry.kind for entry in told.timeline] == [
             "visit",
             "orientation",
@@ -310,7 +310,7 @@ def test_a_case_is_told_in_order_to_the_sites_that_know_it(app: App) -> None:
         assert told.timeline[4].codes["appointment_day"] == "2026-12-01"
         for unknown in ((case, "fs-roye"), (uuid4(), "hem")):
             with pytest.raises(Rejected) as refused:
-                queries.case_timeline(connection, *unknown, {})
+                cases.case_timeline(connection, *unknown, {})
             assert refused.value.status == 404
 
 
@@ -337,5 +337,5 @@ def test_a_declined_referral_keeps_its_reason(app: App) -> None:
     seen = visit(need(Need.LOGEMENT), case=case)
     handle(app, (handlers.count_visit, event(seen)), (handlers.move_referral, event(declined)))
     with app.read() as connection:
-        told = queries.case_timeline(connection, case, "hem", {})
+        told = cases.case_timeline(connection, case, "hem", {})
     assert told.timeline[-1].label.endswith("plus de place")

@@ -17,8 +17,8 @@ from services.chassis.settings import Settings
 from services.contracts.codes import Category, Need, ReferralOutcome, ReferralState
 from services.contracts.envelope import CloudEvent, EventData
 from services.contracts.referral import ReferralAccepted, ReferralCompleted, ReferralSent
-from services.reporting import handlers, queries, tables
-from services.reporting.queries import Scope
+from services.reporting import cases, handlers, queries, tables
+from services.reporting.scope import Scope
 
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 NAMES = {"siavic": "Siavic", "fs-roye": "France services Roye"}
@@ -115,7 +115,7 @@ def test_the_timeline_names_the_sender_and_the_site(app: App) -> None:
         for handler, event in (*life(case), *life(None)):
             handler(event, work)
     with app.read() as connection:
-        told = queries.case_timeline(connection, case, "fs-moreuil", NAMES)
+        told = cases.case_timeline(connection, case, "fs-moreuil", NAMES)
     assert told.sites == ["fs-moreuil"]
     assert [entry.label for entry in told.timeline[1:]] == [
         "Orientation reçue de Siavic vers le site France services Roye\u00a0: Déclarer ses revenus",

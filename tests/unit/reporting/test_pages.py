@@ -10,10 +10,12 @@ import pytest
 
 from services.chassis.errors import Rejected
 from services.reporting import pages
-from services.reporting.domain import By
+from services.reporting.domain.figures import By
 from services.reporting.forms import (
     ActivityQuery,
     ActivityReport,
+    Delay,
+    Delays,
     Filters,
     Overrides,
     Period,
@@ -22,7 +24,8 @@ from services.reporting.forms import (
     Row,
     Totals,
 )
-from services.reporting.queries import Overview, Scope
+from services.reporting.queries import Overview
+from services.reporting.scope import Scope
 
 PERIOD = Scope(date(2025, 11, 23), date(2026, 11, 22))
 
@@ -40,6 +43,12 @@ def full() -> Overview:
         needs=[row("logement", "Se loger", 3, 20)],
         proposals=Proposals(total=17, by_category={"operator": 12}, desk_first=4, unmet=1),
         referrals={("operator", "sent"): 23, ("operator", "completed"): 2},
+        bounces={("logement", True): 17, ("logement", False): 2, ("numerique", False): 24},
+        delays=Delays(
+            sent_to_received=Delay(count=23, median=1.7, p90=8.6),
+            sent_to_accepted=Delay(count=10, median=3.1, p90=9.3),
+            visit_to_appointment=Delay(count=11, median=0.4, p90=31.8),
+        ),
     )
 
 
@@ -66,7 +75,34 @@ def test_the_page_shows_rounded_counts_only() -> None:
     shown = cells(page)
     assert {"7\u202f620", "870", "8\u202f490", "10 ou moins"} <= set(shown)
     text = re.sub(r"<[^>]+>", " ", page)
-    assert not re.search(r"\b(7623|866|8489|23|13|17|12)\b(?! novembre)", text)
+    assert not re.search(r"\b(7623|866|8489|23|13|17|12|24)\b(?! novembre)", text)
+
+
+def test_the_page_shows_what_came_back_without_a_figure_to_subtract() -> None:
+    """By need, in two parts with nothing in common, and totals of what is shown: 17 and 2 are 20, hidden, about 30."""
+    shown = cells(pages.home(full()))
+    start = shown.index("Se loger ou garder son logement")
+    assert shown[start : start + 4] == ["Se loger ou garder son logement", "20", "10 ou moins", "environ 30"]
+    start = shown.index("Être aidé avec le numérique")
+    assert shown[start : start + 4] == ["Être aidé avec le numérique", "0", "20", "20"]
+
+
+def test_the_page_shows_delays_of_more_than_ten_cases_only() -> None:
+    """In whole days, with the rounded number of cases: ten are too few, and so is nothing at all."""
+    page = pages.home(full())
+    shown = cells(page)
+    start = shown.index("De l’envoi à la première réponse")
+    assert shown[start + 1 : start + 4] == ["20", "9 jours", "2 jours"]
+    start = shown.index("De la visite au premier rendez-vous")
+    assert shown[start + 1 : start + 4] == ["10", "32 jours", "moins d’un jour"]
+    assert "De l’envoi à l’acceptation" not in shown
+    assert "De l’envoi à la décision, après relance" not in shown
+    assert not re.search(r"1[.,]7|8[.,]6|0[.,]4|31[.,]8", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_every_delay_has_a_label() -> None:
+    """A delay added to the report without a label would be missing from the page and the CSV."""
+    assert set(pages.DELAY_LABELS) == set(Delays.model_fields)
 
 
 def test_the_page_escapes_and_brings_nothing_from_elsewhere() -> None:
@@ -82,7 +118,7 @@ def test_the_page_can_be_read_without_eyes() -> None:
     assert '<html lang="fr">' in page
     for landmark in ("<header>", "<nav aria-label=", '<main id="contenu"', "<footer>", 'href="#contenu"'):
         assert landmark in page
-    assert page.count("<table>") == page.count("<caption") == 4
+    assert page.count("<table>") == page.count("<caption") == 6
     assert not re.search(r"<th(?![^>]*scope=)[ >]", page)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -91,7 +127,8 @@ def test_the_page_can_be_read_without_eyes() -> None:
 
 def test_an_empty_page_says_how_to_begin() -> None:
     """No visits yet: no table, but the three ways to send a first one."""
-    page = pages.home(Overview(scope=PERIOD, sites=[], needs=[], proposals=Proposals(), referrals={}))
+    empty = Overview(scope=PERIOD, sites=[], needs=[], proposals=Proposals(), referrals={}, bounces={}, delays=Delays())
+    page = pages.home(empty)
     assert "<table>" not in page
     assert "relais visits send" in page
     assert "/v1/visits" in page
@@ -109,8 +146,17 @@ def report(rows: list[Row] | None, by: By | None = None) -> ActivityReport:
             complementaire=866,
             by_outcome={"resolved": 8000},
             proposals=Proposals(total=3, by_category={"operator": 2}, unmet=1, unmet_by_need={"logement": 1}),
-            referrals=Referrals(sent=2, by_category={"operator": 2}, by_state={"sent": 2}),
+            referrals=Referrals(
+                sent=5,
+                by_category={"operator": 5},
+                by_state={"sent": 2, "declined": 2, "expired": 1},
+                bounces=3,
+                rerouted=1,
+                bounces_by_category={"operator": 3},
+                bounces_by_need={"logement": 3},
+            ),
         ),
+        delays=Delays(sent_to_received=Delay(count=2, median=1.5, p90=2.3)),
         overrides=[Overrides(rule="16-logement", proposals=8, overridden=2), Overrides(rule="x")],
         rows=rows,
     )
@@ -122,8 +168,19 @@ def test_csv_without_breakdown_has_one_line_per_figure() -> None:
     figures = {(line["figure"], line["code"]): float(line["count"]) for line in lines}
     assert figures["visits", ""] == 8489
     assert (figures["emploi", ""], figures["complementaire", ""]) == (7623, 866)
-    assert figures["referrals", "operator"] == 2
+    assert figures["referrals", "operator"] == 5
     assert figures["unmet", "logement"] == 1
+
+
+def test_csv_tells_of_bounces_and_delays() -> None:
+    """How many came back, from where, for which need, how many went on; and how long what took, where it is known."""
+    lines = list(csv.DictReader(StringIO(pages.to_csv(report(None)))))
+    told = {(line["figure"], line["code"]): line["count"] for line in lines}
+    assert told["bounces", ""] == told["bounces", "operator"] == told["bounces-by-need", "logement"] == "3"
+    assert told["rerouted", ""] == "1"
+    delays = ("delays", "delay-median", "delay-p90")
+    assert [told[figure, "sent_to_received"] for figure in delays] == ["2", "1.5", "2.3"]
+    assert [told.get((figure, "visit_to_appointment")) for figure in delays] == ["0", None, None]
 
 
 def test_csv_tells_of_each_rule_how_often_agents_override_it() -> None:

@@ -1,4 +1,4 @@
-"""Counting and telling, as plain functions: days, dimensions, what may be published, a timeline's sentences."""
+"""Counting, as plain functions: days, dimensions, what is a bounce, what may be published."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,22 +9,23 @@ from zoneinfo import ZoneInfo
 
 from services.contracts.codes import (
     AGE_BAND_LABELS,
-    CATEGORY_LABELS,
     NEED_LABELS,
     PUBLIC_LABELS,
-    REFERRAL_STATE_LABELS,
     VISIT_CLASS_LABELS,
     Channel,
-    DeclineReason,
     Mode,
     Outcome,
-    ReferralOutcome,
+    ReferralState,
     Sex,
 )
 
 # A visit at 23:30 UTC in summer is the next day's for the site that counts it.
 PARIS = ZoneInfo("Europe/Paris")
 HIDDEN_UP_TO = 10
+# A referral that ended so is a bounce ("renvoi"): the person has to be told of another place.
+BOUNCED = frozenset({ReferralState.DECLINED, ReferralState.EXPIRED})
+# A partner that has answered so has got the referral, whether or not it acknowledged that first.
+ANSWERED = frozenset({ReferralState.RECEIVED, ReferralState.ACCEPTED, ReferralState.DECLINED})
 NARROW_SPACE = "\u202f"
 
 MONTHS = (
@@ -45,26 +46,6 @@ CHANNEL_LABELS = {
 }
 MODE_LABELS = {Mode.LIVE: "Au fil de l’eau", Mode.HISTORY: "Historique repris"}
 SEX_LABELS = {Sex.F: "Femmes", Sex.M: "Hommes"}
-REASON_LABELS: dict[str, str] = {
-    DeclineReason.PERSON_UNREACHABLE: "personne injoignable",
-    DeclineReason.PERSON_ABSENT: "personne absente",
-    DeclineReason.ALREADY_EMPLOYED: "déjà en emploi",
-    DeclineReason.ALREADY_IN_TRAINING: "déjà en formation",
-    DeclineReason.NOT_ELIGIBLE: "conditions non remplies",
-    DeclineReason.NOT_MOBILE: "pas de moyen de se déplacer",
-    DeclineReason.NOT_INTERESTED: "pas intéressée",
-    DeclineReason.OBSTACLES_FIRST: "d’autres freins à lever d’abord",
-    DeclineReason.NO_CAPACITY: "plus de place",
-    DeclineReason.DUPLICATE: "demande déjà reçue",
-    DeclineReason.OUT_OF_TERRITORY: "hors du territoire",
-    DeclineReason.OUT_OF_REMIT: "hors des missions du partenaire",
-    DeclineReason.OTHER: "autre motif",
-    ReferralOutcome.HELPED: "personne aidée",
-    ReferralOutcome.COULD_NOT_CONTACT: "personne injoignable",
-    ReferralOutcome.COULD_NOT_HELP: "pas d’aide possible",
-    ReferralOutcome.NO_LONGER_INTERESTED: "personne plus intéressée",
-    ReferralOutcome.REFERRED_ELSEWHERE: "orientée vers un autre service",
-}
 
 
 class By(StrEnum):
@@ -159,6 +140,14 @@ def publish(count: int) -> Shown:
     return Shown(french_number(rounded), rounded)
 
 
+def publish_days(days: float) -> Shown:
+    """A delay in whole days, halves up; a figure of one decimal would be a single referral's own."""
+    whole = int(days + 0.5)
+    if whole < 1:
+        return Shown("moins d’un jour", 0)
+    return Shown("1 jour" if whole == 1 else f"{french_number(whole)} jours", whole)
+
+
 def published_total(cells: Iterable[Shown]) -> Shown:
     """The total of counts that are already published, itself rounded.
 
@@ -171,41 +160,3 @@ def published_total(cells: Iterable[Shown]) -> Shown:
     total = (sum(cell.value for cell in shown) + 5) // 10 * 10
     hidden = any(cell.value < HIDDEN_UP_TO for cell in shown)
     return Shown(f"{'environ ' if hidden else ''}{french_number(total)}", total)
-
-
-def timeline_sentence(kind: str, site: str | None, codes: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    """One entry of a case's timeline in French; `names` gives sites and partners theirs."""
-    if kind == "visit":
-        needs = "\u202f; ".join(
-            f"{NEED_LABELS.get(need['code'], need['code'])} ({OUTCOME_LABELS.get(need['outcome'], need['outcome'])})"
-            for need in codes["needs"]
-        )
-        return f"Visite ({names.get(site or '', site)})\u00a0: {needs}"
-    if kind == "orientation":
-        return "Proposition\u00a0: " + "\u202f; ".join(_proposal_words(each, names) for each in codes["proposals"])
-    sender = codes.get("sender")
-    if kind == "referral-sent":
-        partner, need = names.get(codes["partner"], codes["partner"]), NEED_LABELS.get(codes["need"], codes["need"])
-        if sender:
-            return f"Orientation reçue de {names.get(sender, sender)} vers le site {partner}\u00a0: {need}"
-        return f"Orientation envoyée à {partner}\u00a0: {need}"
-    state = REFERRAL_STATE_LABELS.get(codes["to_state"], codes["to_state"])
-    reason = codes.get("reason")
-    words = f"Orientation {state[:1].lower()}{state[1:]} par le {'site' if sender else 'partenaire'}"
-    if reason:
-        words += f"\u00a0: {REASON_LABELS.get(reason, reason)}"
-    if codes.get("appointment_day"):
-        words += f", rendez-vous le {french_day(date.fromisoformat(codes['appointment_day']))}"
-    return words
-
-
-def _proposal_words(proposal: Mapping[str, Any], names: Mapping[str, str]) -> str:
-    need = NEED_LABELS.get(proposal["need"], proposal["need"])
-    partner = proposal["chosen"] or proposal["partner"]
-    if proposal["unmet"]:
-        return f"{need}, aucun partenaire disponible"
-    if proposal["desk_first"] or partner is None:
-        return f"{need}, réponse au guichet"
-    category = CATEGORY_LABELS.get(proposal["category"])
-    kind = f" ({category})" if category and partner == proposal["partner"] else ""
-    return f"{need} → {names.get(partner, partner)}{kind}"

@@ -8,17 +8,22 @@ import pytest
 from services.contracts.codes import (
     AgeBand,
     Channel,
-    DeclineReason,
     Mode,
     Need,
     Outcome,
     Public,
-    ReferralOutcome,
     Sex,
     VisitClass,
 )
-from services.reporting import domain
-from services.reporting.domain import By, bucket_label, last_twelve_months, paris_day, publish, published_total
+from services.reporting.domain.figures import (
+    By,
+    bucket_label,
+    last_twelve_months,
+    paris_day,
+    publish,
+    publish_days,
+    published_total,
+)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +79,6 @@ def test_every_code_has_a_label() -> None:
         (By.CLASS, VisitClass),
     ):
         assert all(bucket_label(by, code, {}) != code.value for code in codes)
-    assert {*DeclineReason, *ReferralOutcome} <= set(domain.REASON_LABELS)
 
 
 @pytest.mark.parametrize(
@@ -111,43 +115,17 @@ def test_totals_of_one_cell_or_none() -> None:
     assert published_total([]).text == "0"
 
 
-def test_the_timeline_tells_in_french() -> None:
-    """Codes become sentences; partners and sites have their names, unknown ones their ids."""
-    names = {"cnaf": "Caf", "fs-roye": "France services Roye"}
-    visit = {
-        "needs": [{"code": "demander-une-aide", "outcome": "to-refer"}, {"code": "numerique", "outcome": "resolved"}]
-    }
-    assert domain.timeline_sentence("visit", "fs-roye", visit, names) == (
-        "Visite (France services Roye)\u00a0: Demander une aide (logement, famille, prime d’activité) (à orienter)"
-        "\u202f; Être aidé avec le numérique (résolu au guichet)"
-    )
-    proposal = {"need": "demander-une-aide", "partner": "cnaf", "category": "operator", "chosen": None}
-    shown = domain.timeline_sentence(
-        "orientation", None, {"proposals": [{**proposal, "desk_first": False, "unmet": False}]}, names
-    )
-    assert shown.endswith("→ Caf (Opérateur)")
-    sent = {"partner": "cnaf", "need": "demander-une-aide"}
-    assert domain.timeline_sentence("referral-sent", None, sent, names).startswith("Orientation envoyée à Caf")
-    declined = {"to_state": "declined", "reason": "no-capacity", "appointment_day": None}
-    assert domain.timeline_sentence("referral-declined", None, declined, names) == (
-        "Orientation déclinée par le partenaire\u00a0: plus de place"
-    )
-    accepted = {"to_state": "accepted", "reason": None, "appointment_day": "2026-12-01"}
-    assert domain.timeline_sentence("referral-accepted", None, accepted, names).endswith(
-        "rendez-vous le 1er décembre 2026"
-    )
-
-
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("days", "text"),
     [
-        ({"unmet": True, "desk_first": True, "partner": None}, "aucun partenaire disponible"),
-        ({"desk_first": True, "partner": None}, "réponse au guichet"),
-        ({"chosen": "plie"}, "→ plie"),
+        (0.0, "moins d’un jour"),
+        (0.4, "moins d’un jour"),
+        (0.5, "1 jour"),
+        (1.4, "1 jour"),
+        (1.5, "2 jours"),
+        (1234.0, "1\u202f234 jours"),
     ],
 )
-def test_a_proposal_says_what_became_of_it(changes: dict[str, object], words: str) -> None:
-    """Nobody found, an answer at the desk, or the partner that the agent chose instead."""
-    proposal = {"need": "logement", "partner": "cd", "category": "department", "desk_first": False, "unmet": False}
-    codes = {"proposals": [proposal | {"chosen": None} | changes]}
-    assert domain.timeline_sentence("orientation", None, codes, {}).endswith(words)
+def test_published_delays_are_whole_days(days: float, text: str) -> None:
+    """Halves up; less than a half is less than a day."""
+    assert publish_days(days).text == text

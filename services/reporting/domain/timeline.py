@@ -1,0 +1,173 @@
+"""A case's timeline, told in French: one sentence for each thing that happened."""
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from enum import StrEnum
+from typing import Any
+
+from services.contracts.codes import (
+    CATEGORY_LABELS,
+    NEED_LABELS,
+    REFERRAL_STATE_LABELS,
+    DeclineReason,
+    ReferralOutcome,
+    ReferralState,
+    Waiting,
+    WithdrawReason,
+)
+from services.reporting.domain.figures import OUTCOME_LABELS, french_day
+
+Codes = Mapping[str, Any]
+Names = Mapping[str, str]
+
+
+class InPlace(StrEnum):
+    """What happens to a referral without leading it into another state."""
+
+    REMINDED = "reminded"
+    ESCALATED = "escalated"
+    REROUTED = "rerouted"
+
+
+REASON_LABELS: dict[str, str] = {
+    DeclineReason.PERSON_UNREACHABLE: "personne injoignable",
+    DeclineReason.PERSON_ABSENT: "personne absente",
+    DeclineReason.ALREADY_EMPLOYED: "déjà en emploi",
+    DeclineReason.ALREADY_IN_TRAINING: "déjà en formation",
+    DeclineReason.NOT_ELIGIBLE: "conditions non remplies",
+    DeclineReason.NOT_MOBILE: "pas de moyen de se déplacer",
+    DeclineReason.NOT_INTERESTED: "pas intéressée",
+    DeclineReason.OBSTACLES_FIRST: "d’autres freins à lever d’abord",
+    DeclineReason.NO_CAPACITY: "plus de place",
+    DeclineReason.DUPLICATE: "demande déjà reçue",
+    DeclineReason.OUT_OF_TERRITORY: "hors du territoire",
+    DeclineReason.OUT_OF_REMIT: "hors des missions du partenaire",
+    DeclineReason.OTHER: "autre motif",
+    ReferralOutcome.HELPED: "personne aidée",
+    ReferralOutcome.COULD_NOT_CONTACT: "personne injoignable",
+    ReferralOutcome.COULD_NOT_HELP: "pas d’aide possible",
+    ReferralOutcome.NO_LONGER_INTERESTED: "personne plus intéressée",
+    ReferralOutcome.REFERRED_ELSEWHERE: "orientée vers un autre service",
+    WithdrawReason.PERSON: "à la demande de la personne",
+    WithdrawReason.SENDER: "à l’initiative de l’expéditeur",
+    WithdrawReason.ENTERED_IN_ERROR: "saisie par erreur",
+    Waiting.RECEPTION: "pas d’accusé de réception",
+    Waiting.ANSWER: "pas de réponse",
+    Waiting.NEWS: "pas de nouvelles",
+}
+# How a recipient is spoken of before its referral's sending is known: events arrive in any order.
+_SOMEBODY = {
+    "à": "au partenaire",
+    "de": "du partenaire",
+    "chez": "chez le partenaire",
+    "vers": "vers un autre partenaire",
+}
+
+
+def timeline_sentence(kind: str, site: str | None, codes: Codes, names: Names) -> str:
+    """One entry of a case's timeline in French; `names` gives sites and partners theirs."""
+    if kind == "visit":
+        needs = "\u202f; ".join(
+            f"{NEED_LABELS.get(need['code'], need['code'])} ({OUTCOME_LABELS.get(need['outcome'], need['outcome'])})"
+            for need in codes["needs"]
+        )
+        return f"Visite ({names.get(site or '', site)})\u00a0: {needs}"
+    if kind == "orientation":
+        return "Proposition\u00a0: " + "\u202f; ".join(_proposal_words(each, names) for each in codes["proposals"])
+    if kind == "referral-sent":
+        return _sending_words(codes, names)
+    words = _WORDS.get(kind.removeprefix("referral-"), _answer_words)(codes, names)
+    if codes.get("appointment_day"):
+        words += f", rendez-vous le {french_day(date.fromisoformat(codes['appointment_day']))}"
+    return words
+
+
+def _sending_words(codes: Codes, names: Names) -> str:
+    sender, need = codes.get("sender"), NEED_LABELS.get(codes["need"], codes["need"])
+    if sender:
+        return (
+            f"Orientation reçue {_to('de', sender, names)} {_to('vers le site', codes['partner'], names)}\u00a0: {need}"
+        )
+    words = f"Orientation envoyée {_to('à', codes['partner'], names)}"
+    if codes.get("previous"):
+        before = codes.get("previous_partner")
+        words += f", à la suite {_to('de', before, names) if before else 'd’une autre'}"
+    return f"{words}\u00a0: {need}"
+
+
+def _answer_words(codes: Codes, _names: Names) -> str:
+    """What the recipient answered, or a state that this release does not know."""
+    state = str(REFERRAL_STATE_LABELS.get(codes["to_state"], codes["to_state"]))
+    words = f"Orientation {state[:1].lower()}{state[1:]} par le {'site' if codes.get('sender') else 'partenaire'}"
+    reason = codes.get("reason")
+    return f"{words}\u00a0: {REASON_LABELS.get(reason, reason)}" if reason else words
+
+
+def _news_words(codes: Codes, names: Names) -> str:
+    state = REFERRAL_STATE_LABELS[ReferralState(codes["to_state"])].lower()
+    if codes["from_state"] == codes["to_state"]:
+        return f"Nouvelles {_to('de', codes.get('partner'), names)}\u00a0: orientation toujours {state}"
+    return f"Orientation {state} {_to('chez', codes.get('partner'), names)}"
+
+
+def _withdrawal_words(codes: Codes, names: Names) -> str:
+    if codes.get("reason") == WithdrawReason.PERSON:
+        return "Orientation retirée à la demande de la personne"
+    sender = codes.get("sender")
+    return f"Orientation retirée par {names.get(sender, sender) if sender else 'le site'}"
+
+
+def _expiry_words(codes: Codes, names: Names) -> str:
+    if codes["from_state"] == ReferralState.AWAITING_AGREEMENT:
+        return "Orientation expirée avant son envoi\u00a0: pas d’accord de la personne"
+    missed = "nouvelles" if codes.get("reason") == Waiting.NEWS else "réponse"
+    return f"Orientation expirée sans {missed} {_to('de', codes.get('partner'), names)}"
+
+
+def _error_words(_codes: Codes, _names: Names) -> str:
+    return "Orientation saisie par erreur\u00a0: ne pas en tenir compte"
+
+
+def _reminder_words(codes: Codes, names: Names) -> str:
+    return f"Relance envoyée {_to('à', codes.get('partner'), names)}"
+
+
+def _escalation_words(codes: Codes, names: Names) -> str:
+    words, reason = f"Contact désigné {_to('de', codes.get('partner'), names)} appelé", codes.get("reason")
+    return f"{words}\u00a0: {REASON_LABELS.get(reason, reason)}" if reason else words
+
+
+def _rerouting_words(codes: Codes, names: Names) -> str:
+    return f"Réorientée {_to('vers', codes.get('next_partner'), names)}, sans redemander son histoire à la personne"
+
+
+_WORDS: dict[str, Callable[[Codes, Names], str]] = {
+    ReferralState.IN_PROGRESS: _news_words,
+    ReferralState.ON_HOLD: _news_words,
+    ReferralState.WITHDRAWN: _withdrawal_words,
+    ReferralState.EXPIRED: _expiry_words,
+    ReferralState.ENTERED_IN_ERROR: _error_words,
+    InPlace.REMINDED: _reminder_words,
+    InPlace.ESCALATED: _escalation_words,
+    InPlace.REROUTED: _rerouting_words,
+}
+
+
+def _to(word: str, whom: str | None, names: Names) -> str:
+    """A preposition and a name, `de` elided before a vowel."""
+    if whom is None:
+        return _SOMEBODY[word]
+    name = names.get(whom, whom)
+    return f"d’{name}" if word == "de" and name[:1].lower() in "aàâeéèêiîoôuù" else f"{word} {name}"
+
+
+def _proposal_words(proposal: Mapping[str, Any], names: Mapping[str, str]) -> str:
+    need = NEED_LABELS.get(proposal["need"], proposal["need"])
+    partner = proposal["chosen"] or proposal["partner"]
+    if proposal["unmet"]:
+        return f"{need}, aucun partenaire disponible"
+    if proposal["desk_first"] or partner is None:
+        return f"{need}, réponse au guichet"
+    category = CATEGORY_LABELS.get(proposal["category"])
+    kind = f" ({category})" if category and partner == proposal["partner"] else ""
+    return f"{need} → {names.get(partner, partner)}{kind}"

@@ -1,0 +1,19 @@
+"""Steps that leave a referral in its state, and which referral follows which.
+
+Replicas of the earlier release may go on: what they write of a referral's states is complete, and the rerouting that
+they do not hear of says what they leave out of a sending. Rows that were there before are steps into a state.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Add the columns."""
+    op.add_column("referral_steps", sa.Column("event", sa.Text))
+    op.add_column("referral_steps", sa.Column("previous", sa.Uuid))
+    op.add_column("referral_steps", sa.Column("next_referral_id", sa.Uuid))
+    op.add_column("referral_steps", sa.Column("bounces", sa.Integer))
