@@ -15,6 +15,8 @@ from urllib.parse import quote
 
 import httpx
 
+from tests.support.certificates import Authority
+
 START_SECONDS = 90.0
 STOP_SECONDS = 30.0
 # What raises each alarm, and what ends it.
@@ -22,6 +24,8 @@ ALARMS = {
     "disk": (("set_disk_free_limit", "1000000GB"), ("set_disk_free_limit", "50MB")),
     "memory": (("set_vm_memory_high_watermark", "0.00001"), ("set_vm_memory_high_watermark", "0.4")),
 }
+CONF = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "rabbitmq.conf"
+_FILES = ("cacertfile", "certfile", "keyfile")
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
@@ -36,7 +40,8 @@ class Rabbit:
         self.folder = folder
         self.user = "admin"
         self.password = secrets.token_urlsafe(12)
-        self.port, self.http_port, dist_port, self._epmd_port = free_ports(4)
+        self.port, self.tls_port, self.http_port, self.https_port, dist_port, self._epmd_port = free_ports(6)
+        self.authority = Authority(folder)
         self._name = f"relais-{self.port}@localhost"
         self._node: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
@@ -54,6 +59,7 @@ class Rabbit:
             f"listeners.tcp.default = 127.0.0.1:{self.port}\n"
             "management.tcp.ip = 127.0.0.1\n"
             f"management.tcp.port = {self.http_port}\n"
+            f"{self._tls()}"
             f"default_user = {self.user}\n"
             f"default_pass = {self.password}\n"
             "collect_statistics_interval = 200\n"
@@ -84,6 +90,18 @@ class Rabbit:
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),
             "RABBITMQ_ALLOW_INPUT": "true",  # the Erlang VM replaces the start script: our child is the node itself
         }
+
+    def _tls(self) -> str:
+        """Read the deployed file's lines on TLS; the certificate is 127.0.0.1's, and 127.0.0.2 answers with it, too."""
+        certificate, key = self.authority.certificate("127.0.0.1", "localhost")
+        files = {"broker-ca.crt": self.authority.ca_path, "broker.crt": certificate, "broker.key": key}
+        lines = [line for line in CONF.read_text().splitlines() if line.startswith("ssl_options.")]
+        for name, file in files.items():
+            lines = [line.replace(f"/run/secrets/{name}", str(file)) for line in lines]
+        lines += [f"listeners.ssl.{number} = 127.0.0.{number}:{self.tls_port}" for number in (1, 2)]
+        lines += ["management.ssl.ip = 127.0.0.1", f"management.ssl.port = {self.https_port}"]
+        lines += [f"management.ssl.{name} = {file}" for name, file in zip(_FILES, files.values(), strict=True)]
+        return "".join(f"{line}\n" for line in lines)
 
     # -- life and death
 
@@ -160,10 +178,16 @@ class Rabbit:
 
     # -- what is in it
 
-    def url(self, vhost: str = "/", user: str | None = None, password: str | None = None) -> str:
+    def url(self, vhost: str = "/", user: str | None = None, password: str | None = None, *, tls: bool = False) -> str:
         """Where a client connects; as the administrator unless told otherwise."""
         who = f"{quote(user or self.user, safe='')}:{quote(password or self.password, safe='')}"
-        return f"amqp://{who}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
+        scheme, port = ("amqps", self.tls_port) if tls else ("amqp", self.port)
+        return f"{scheme}://{who}@127.0.0.1:{port}/{quote(vhost, safe='')}"
+
+    def management_url(self, user: str | None = None, password: str | None = None, *, tls: bool = False) -> str:
+        """Where `relais partners` finds the management API; as the administrator unless told otherwise."""
+        scheme, port = ("https", self.https_port) if tls else ("http", self.http_port)
+        return f"{scheme}://{user or self.user}:{password or self.password}@127.0.0.1:{port}"
 
     def add_vhost(self, vhost: str) -> str:
         """Create a vhost, empty, open to the administrator."""
