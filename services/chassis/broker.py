@@ -14,16 +14,15 @@ from amqp.method_framing import frame_writer
 from eventlet import Timeout
 from kombu.exceptions import OperationalError
 
-from services.chassis import decoding  # noqa: F401 - for what its import does
+from services.chassis import decoding, tls  # noqa: F401 - decoding for what its import does
 from services.chassis.settings import MEMORY_BROKER
 from services.contracts import topology
 
 HEARTBEAT_SECONDS = 30
 CONFIRM_SECONDS = 30
-PARTNER_QUEUE_LENGTH = 100_000
 # On one node half the broker's time of a classic queue as well (docs/decisions/16-quorum-queues.md). Our consumers
 # take a message out of the way long before the limit; it ends what never reaches them. Not set, RabbitMQ 4 drops at 20.
-_QUORUM = {"x-queue-type": "quorum", "x-delivery-limit": 1000}
+QUORUM: dict[str, object] = {"x-queue-type": "quorum", "x-delivery-limit": 1000}
 # How long the kernel keeps a connection whose other end takes nothing. py-amqp's own second is less than a busy broker
 # may need; a dead one is noticed by its missing heartbeats and confirms. 0: for ever. Only Linux knows this option.
 _TCP_USER_TIMEOUT: int | None = getattr(socket, "TCP_USER_TIMEOUT", None)
@@ -57,7 +56,9 @@ class Message(NamedTuple):
     routing_key: str
     body: str
     content_type: str
-    type: str
+    type: str | None
+    correlation_id: str | None = None
+    message_id: str | None = None
 
 
 @contextmanager
@@ -68,8 +69,10 @@ def connect(url: str, name: str) -> Iterator[kombu.Connection]:
         "client_properties": {"connection_name": f"relais-{name}"},
         "socket_settings": {_TCP_USER_TIMEOUT: _TCP_MILLISECONDS} if _TCP_USER_TIMEOUT else {},
     }
+    nodes, trusted = tls.taken_apart(url)
     connection = kombu.Connection(
-        url,
+        nodes,
+        ssl=trusted or False,
         connect_timeout=5,
         heartbeat=0 if memory else HEARTBEAT_SECONDS,
         transport_options=_MEMORY if memory else amqp,
@@ -77,7 +80,12 @@ def connect(url: str, name: str) -> Iterator[kombu.Connection]:
     try:
         # Of a cluster, each node in turn; `connect` would try the first and the second only.
         connection.ensure_connection(
-            max_retries=len(connection.alt) or 1, interval_start=0, interval_step=0, reraise_as_library_errors=False
+            # The next node has a name of its own.
+            errback=lambda *_: trusted and trusted.update(server_hostname=None),
+            max_retries=len(connection.alt) or 1,
+            interval_start=0,
+            interval_step=0,
+            reraise_as_library_errors=False,
         )
         yield connection
     finally:
@@ -110,7 +118,7 @@ def queues(service: str) -> dict[str, kombu.Queue]:
                 kombu.binding(exchange(event.SERVICE), routing_key=key) for key in (event.name(), f"{event.name()}.#")
             ],
             durable=True,
-            queue_arguments=_QUORUM,
+            queue_arguments=QUORUM,
         )
         for event in topology.SUBSCRIPTIONS.get(service, ())
     }
@@ -124,19 +132,6 @@ def declare_topology(connection: kombu.Connection) -> None:
         for service in topology.SERVICES:
             for queue in queues(service).values():
                 queue.bind(channel).declare()
-
-
-def partner_queue(partner: str) -> str:
-    """The queue a partner reads."""
-    return f"out.{partner}"
-
-
-def declare_partner_queues(connection: kombu.Connection, partners: Iterable[str]) -> None:
-    """Declare the queue of each partner: when full it drops its oldest, which the ledger still has."""
-    with connection.channel() as channel:
-        for partner in partners:
-            arguments = _QUORUM | {"x-max-length": PARTNER_QUEUE_LENGTH, "x-overflow": "drop-head"}
-            kombu.Queue(partner_queue(partner), durable=True, queue_arguments=arguments).bind(channel).declare()
 
 
 def drain(connection: kombu.Connection, timeout: float) -> None:
@@ -189,7 +184,7 @@ class Publisher:
         self._connection = connection
         self._channel: Any = connection.channel()
         self._gathered = bytearray()
-        self._heads: dict[tuple[str, ...], tuple[bytes, bytes]] = {}
+        self._heads: dict[tuple[str | None, ...], tuple[bytes, bytes]] = {}
         self._confirming = connection.transport.driver_type == "amqp"
         self._unconfirmed: set[int] = set()
         self._refused = 0
@@ -235,11 +230,7 @@ class Publisher:
             return
         self._tag += 1
         self._unconfirmed.add(self._tag)
-        exchange, routing_key, _, content_type, kind = message
-        key = (exchange, routing_key, content_type, kind)
-        if key not in self._heads:
-            self._heads[key] = self._marshal(message)
-        before, after = self._heads[key]
+        before, after = self._head(message)
         self._gathered += before + len(body).to_bytes(8) + after
         most = self._amqp().frame_max - 8
         for start in range(0, len(body), most):
@@ -248,8 +239,18 @@ class Publisher:
                 (b"\3", self._channel.channel_id.to_bytes(2), len(part).to_bytes(4), part, b"\xce")
             )
 
+    def _head(self, message: Message) -> tuple[bytes, bytes]:
+        exchange, routing_key, _, content_type, kind, correlation_id, message_id = message
+        if correlation_id or message_id:
+            return self._marshal(message)
+        key = (exchange, routing_key, content_type, kind)
+        if key not in self._heads:
+            self._heads[key] = self._marshal(message)
+        return self._heads[key]
+
     def _prepared(self, message: Message, body: bytes) -> Any:  # noqa: ANN401 - kombu is untyped
-        properties = {"delivery_mode": 2, "type": message.type}
+        named = {name: getattr(message, name) for name in ("type", "correlation_id", "message_id")}
+        properties = {"delivery_mode": 2} | {name: text for name, text in named.items() if text is not None}
         return self._channel.prepare_message(
             body, content_type=message.content_type, content_encoding="utf-8", properties=properties
         )

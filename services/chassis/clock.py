@@ -1,11 +1,13 @@
 """Time and identifiers, injected so that tests are exact."""
 
+import re
 import secrets
 import time
 from datetime import UTC, datetime
 from uuid import UUID
 
 _LOW_12, _LOW_62 = (1 << 12) - 1, (1 << 62) - 1
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # Asking the system for chance costs more than all the rest of an identifier.
 _AT_ONCE = 1024
 
@@ -41,6 +43,10 @@ class Ids:
         """A fresh W3C trace context."""
         chance = self._take(24).hex()
         return f"00-{chance[:32]}-{chance[32:]}-01"
+
+    def trace_of(self, given: object) -> str:
+        """The W3C trace context that a caller gave, or a fresh one if that is none."""
+        return given if isinstance(given, str) and _TRACEPARENT.fullmatch(given) else self.new_trace()
 
     def _number(self) -> int:
         stamp, chance = time.time_ns() // 1_000_000, int.from_bytes(self._take(10))

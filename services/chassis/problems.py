@@ -2,8 +2,9 @@
 
 import json
 from http import HTTPStatus
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import RequestRedirect
@@ -11,6 +12,7 @@ from werkzeug.wrappers import Response
 
 from services.chassis.errors import FieldError, Rejected, RetryLater
 
+F = TypeVar("F", bound=BaseModel)
 CONTENT_TYPE = "application/problem+json"
 UNAVAILABLE = Rejected(
     "unavailable",
@@ -125,6 +127,14 @@ def invalid(error: ValidationError) -> Rejected:
     # pydantic also calls a list too short whose items were all refused, which was told already.
     details = [detail for detail in details if detail["type"] != "too_short" or not detail["input"]]
     return Rejected("invalid", "Certains champs ne conviennent pas.", errors=[_field(detail) for detail in details])
+
+
+def validate(form: type[F], body: bytes) -> F:
+    """JSON bytes as `form`. Raises Rejected: 400 when it is not JSON, 422 naming each wrong field."""
+    try:
+        return form.model_validate_json(body)
+    except ValidationError as error:
+        raise invalid(error) from None
 
 
 def _field(detail: ErrorDetails) -> FieldError:

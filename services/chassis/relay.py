@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from services.chassis import broker, logs, outbox
+from services.chassis import broker, logs, outbox, outside
 from services.chassis.app import App
 from services.chassis.errors import Unavailable
 from services.chassis.packing import packed
@@ -72,7 +72,7 @@ class Relay:
 
     def _declare(self, connection: Any) -> None:  # noqa: ANN401 - kombu is untyped
         if self._outside:
-            broker.declare_partner_queues(connection, self._queues)
+            outside.declare_partner_queues(connection, self._queues)
         else:
             broker.declare_topology(connection)
 
@@ -134,7 +134,7 @@ class Relay:
         """Outsiders get single events, each in its own queue; who reads no queue has the ledger over HTTP."""
         for _, recipient, kind, _, body in rows:
             if recipient in self._queues:
-                yield broker.Message("", broker.partner_queue(recipient), body, CONTENT_TYPE, kind)
+                yield broker.Message("", outside.partner_queue(recipient), body, CONTENT_TYPE, kind)
 
     def _packed(self, rows: Rows) -> Iterator[broker.Message]:
         """Those of one kind to one routing key share messages when there is a backlog.

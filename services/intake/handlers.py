@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
 from sqlalchemy import BindParameter, bindparam, exc, func, select, tuple_
 from sqlalchemy.dialects import postgresql
 
 from services.chassis import problems
 from services.chassis.app import App, Work
 from services.chassis.errors import FieldError, Rejected, forbidden
+from services.chassis.letters import Letter, Reply
 from services.chassis.tokens import Caller
 from services.contracts.codes import Category, Mode, concerns_spie, department_of
 from services.contracts.intake import NeedFacts, VisitRecorded
@@ -48,6 +48,15 @@ MAX_LINES_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
+class Posted:
+    """A visit, who sent it, and in which trace."""
+
+    form: VisitForm
+    caller: Caller
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """What the site is told; `again` when the very same visit was already there."""
 
@@ -57,29 +66,27 @@ class Recorded:
 
 def record_visit(form: VisitForm, caller: Caller, app: App, network: Network, traceparent: str) -> Recorded:
     """Record one visit. Raises Rejected: 403 for another site's, 409 for other content under a known id, 422."""
-    result = record_visits([form], caller, app, network, traceparent)[0]
+    result = record_visits([Posted(form, caller, traceparent)], app, network)[0]
     if isinstance(result, Rejected):
         raise result
     return result
 
 
-def record_visits(
-    forms: Sequence[VisitForm], caller: Caller, app: App, network: Network, traceparent: str
-) -> list[Recorded | Rejected]:
+def record_visits(posted: Sequence[Posted], app: App, network: Network) -> list[Recorded | Rejected]:
     """Record many visits in one transaction, each for itself: a wrong one spoils no other."""
     for attempt in range(_ATTEMPTS):
         try:
-            with app.work(traceparent) as work:
-                desk = _Desk(app, network, work, caller, forms)
-                results = [desk.record(form) for form in forms]
+            with app.work() as work:
+                desk = _Desk(app, network, work, [one.form for one in posted])
+                results = [desk.record(one) for one in posted]
             break
         except exc.IntegrityError:
             # The same visit arrived twice at once: the other request won, and this one will now find it.
             if attempt == _ATTEMPTS - 1:
                 raise
-    for form, result in zip(forms, results, strict=True):
+    for one, result in zip(posted, results, strict=True):
         if isinstance(result, Recorded) and not result.again:
-            app.metrics.count("relais_visits", "Visits recorded.", site=form.site, channel=form.channel)
+            app.metrics.count("relais_visits", "Visits recorded.", site=one.form.site, channel=one.form.channel)
     return results
 
 
@@ -88,26 +95,34 @@ def record_lines(body: bytes, caller: Caller, app: App, network: Network, tracep
     lines = [line for line in body.splitlines() if line.strip()]
     if len(lines) > MAX_LINES:
         raise Rejected("too-large", f"Au plus {MAX_LINES} lignes par envoi.", status=413)
-    read = [_read_line(line, app.settings.max_body_bytes) for line in lines]
-    good = [form for form in read if isinstance(form, VisitForm)]
-    recorded = iter(record_visits(good, caller, app, network, traceparent)) if good else iter(())
-    results = [next(recorded) if isinstance(form, VisitForm) else form for form in read]
-    return "".join(_result_line(line, result) + "\n" for line, result in zip(lines, results, strict=True))
+    limit = app.settings.max_body_bytes
+    too_large = Rejected("too-large", f"La ligne dépasse {limit} octets.", status=413)
+    letters = [Letter(caller, line, traceparent, too_large if len(line) > limit else None) for line in lines]
+    return "".join(f"{reply.body}\n" for reply in record_letters(letters, app, network))
 
 
-def _read_line(line: bytes, limit: int) -> VisitForm | Rejected:
-    if len(line) > limit:
-        return Rejected("too-large", f"La ligne dépasse {limit} octets.", status=413)
+def record_letters(letters: Sequence[Letter], app: App, network: Network) -> list[Reply]:
+    """Record what can be read, in one transaction; an answer or a problem document for each, in order."""
+    read = [_read(letter) for letter in letters]
+    good = [one for one in read if isinstance(one, Posted)]
+    recorded = iter(record_visits(good, app, network)) if good else iter(())
+    results = [next(recorded) if isinstance(one, Posted) else one for one in read]
+    return [_reply(letter.body, result) for letter, result in zip(letters, results, strict=True)]
+
+
+def _read(letter: Letter) -> Posted | Rejected:
     try:
-        return VisitForm.model_validate_json(line)
-    except ValidationError as error:
-        return problems.invalid(error)
+        return Posted(letter.read(VisitForm), letter.caller, letter.traceparent)
+    except Rejected as refused:
+        return refused
 
 
-def _result_line(line: bytes, result: Recorded | Rejected) -> str:
+def _reply(body: bytes, result: Recorded | Rejected) -> Reply:
     if isinstance(result, Recorded):
-        return f'{result.answer.model_dump_json()[:-1]},"status":{200 if result.again else 201}}}'
-    return json.dumps({"visit_id": _visit_id_of(line), **problems.document(result)}, ensure_ascii=False)
+        status = 200 if result.again else 201
+        return Reply(status, f'{result.answer.model_dump_json()[:-1]},"status":{status}}}')
+    problem = {"visit_id": _visit_id_of(body), **problems.document(result)}
+    return Reply(result.status, json.dumps(problem, ensure_ascii=False))
 
 
 def _visit_id_of(line: bytes) -> str | None:
@@ -122,16 +137,17 @@ def _visit_id_of(line: bytes) -> str | None:
 class _Desk:
     """One transaction's view: what is already known of these visits is read once for all of them."""
 
-    def __init__(self, app: App, network: Network, work: Work, caller: Caller, forms: Sequence[VisitForm]) -> None:
-        self._app, self._network, self._work, self._caller = app, network, work, caller
+    def __init__(self, app: App, network: Network, work: Work, forms: Sequence[VisitForm]) -> None:
+        self._app, self._network, self._work = app, network, work
         self._known = self._visits_known(forms)
         self._cases = self._cases_known(form.case for form in forms if form.case)
         self._identities = {(form.site, form.visit_id): _identity(app, form) for form in forms if form.person}
         self._matches = self._matches_of(self._identities.values())
 
-    def record(self, form: VisitForm) -> Recorded | Rejected:
+    def record(self, posted: Posted) -> Recorded | Rejected:
         """Record one visit, or say why not."""
-        if form.site != self._caller.org:
+        form, self._work.traceparent = posted.form, posted.traceparent
+        if form.site != posted.caller.org:
             return forbidden("Ce jeton n’est pas celui de ce site.")
         fingerprint = self._app.vault.index("visit", form.model_dump_json(exclude_defaults=True))
         known = self._known.get((form.site, form.visit_id))

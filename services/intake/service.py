@@ -1,6 +1,9 @@
 """Intake's whole outside."""
 
+from services.chassis import outside
+from services.chassis.door import receive
 from services.chassis.http import Answer, Request, http
+from services.chassis.letters import Letter, Reply
 from services.chassis.provider import AppProvider, Provided
 from services.chassis.web import Web
 from services.intake import handlers
@@ -35,3 +38,8 @@ class IntakeService(Web):
         body = request.raw(handlers.LINES_TYPE)
         lines = handlers.record_lines(body, request.caller, self.app, self.network, request.traceparent)
         return Answer(lines, content_type=handlers.LINES_TYPE)
+
+    @receive(outside.INGEST, role="site")
+    def on_visits(self, letters: list[Letter]) -> list[Reply]:
+        """Record what sites write to `visits.in`; each is answered in `replies.<site>`, as a line of a batch is."""
+        return handlers.record_letters(letters, self.app, self.network)

@@ -1,7 +1,8 @@
 """Relais with a visit that ends the process: `python -m tests.support.deadly run …` is `relais run …`.
 
-A file in the state folder holds the visit's id; whoever counts that visit, or reads its event, kills its own process
-with SIGKILL. Three deliveries are enough here for a message to be taken out of the way.
+A file in the state folder holds the visit's id; whoever counts that visit, reads its event, or reads what its site
+wrote to the broker, kills its own process with SIGKILL, or raises. Three deliveries are enough here for a message to be
+taken out of the way.
 """
 
 import os
@@ -12,6 +13,7 @@ from typing import Any
 MODULE = "tests.support.deadly"
 DELIVERIES = 3
 TO_COUNT, TO_READ = "deadly-to-count", "deadly-to-read"
+TO_RECORD, WRONG_TO_RECORD = "deadly-to-record", "wrong-to-record"
 
 
 def arm(state: Path, visit_id: str, when: str) -> Path:
@@ -21,19 +23,24 @@ def arm(state: Path, visit_id: str, when: str) -> Path:
     return file
 
 
-def _die_if(when: str, told: str) -> None:
+def _armed(when: str, told: str) -> bool:
     file = Path(os.environ["RELAIS_STATE"]) / when
-    if file.exists() and file.read_text() in told:
+    return file.exists() and file.read_text() in told
+
+
+def _die_if(when: str, told: str) -> None:
+    if _armed(when, told):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _main() -> None:
     from services.__main__ import main  # noqa: PLC0415 - makes the standard library cooperative: not for a test process
-    from services.chassis import subscription  # noqa: PLC0415 - after it
+    from services.chassis import consumer  # noqa: PLC0415 - after it
     from services.chassis.handling import Handling  # noqa: PLC0415 - after it
+    from services.intake import handlers as intake  # noqa: PLC0415 - after it
     from services.reporting import handlers  # noqa: PLC0415 - after it
 
-    count_visit, read = handlers.count_visit, Handling.read
+    count_visit, read, record_letters = handlers.count_visit, Handling.read, intake.record_letters
 
     def deadly_to_count(event: Any, work: Any) -> None:  # noqa: ANN401 - as it comes
         _die_if(TO_COUNT, str(event.data.visit_id))
@@ -44,9 +51,17 @@ def _main() -> None:
             _die_if(TO_READ, body.decode())
         return read(self, body, content_type)
 
+    def deadly_to_record(letters: Any, *rest: Any) -> Any:  # noqa: ANN401 - as it comes
+        for told in (letter.body.decode() for letter in letters if not letter.problem):
+            _die_if(TO_RECORD, told)
+            if _armed(WRONG_TO_RECORD, told):
+                raise RuntimeError(told)
+        return record_letters(letters, *rest)
+
     handlers.count_visit = deadly_to_count
+    intake.record_letters = deadly_to_record  # type: ignore[assignment]
     Handling.read = deadly_to_read  # type: ignore[method-assign]
-    subscription._DELIVERIES = DELIVERIES  # noqa: SLF001 - a test cannot wait for twenty
+    consumer.DELIVERIES = DELIVERIES  # a test cannot wait for twenty
     main()
 
 

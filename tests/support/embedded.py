@@ -18,7 +18,7 @@ class Embedded(House):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, "", {}, COLUMNS="120")
-        for name in ("RELAIS_AMQP_URL", "RELAIS_AMQP_URL_PARTNERS"):
+        for name in ("RELAIS_AMQP_URL", "RELAIS_AMQP_URL_INGEST", "RELAIS_AMQP_URL_PARTNERS"):
             del self.environment[name]
         self._process: subprocess.Popen[str] | None = None
         self.first_line_after = 0.0

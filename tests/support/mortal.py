@@ -33,10 +33,10 @@ def _die_at(point: str) -> None:
 def _main() -> None:
     from services.__main__ import main  # noqa: PLC0415 - makes the standard library cooperative: not for a test process
     from services.chassis import outbox, relay  # noqa: PLC0415 - after it
-    from services.chassis.subscription import Subscription  # noqa: PLC0415 - after it
+    from services.chassis.consumer import Consumer  # noqa: PLC0415 - after it
 
     points = {relay.INSIDE: PUBLISHED, relay.OUTSIDE: PUBLISHED_OUTSIDE}
-    append, move, acknowledge = outbox.append, outbox.move, Subscription._acknowledge  # noqa: SLF001 - the point itself
+    append, move, acknowledge = outbox.append, outbox.move, Consumer._acknowledge  # noqa: SLF001 - the point itself
 
     def mortal_append(connection: Any, entries: Any, *rest: Any) -> None:  # noqa: ANN401 - as it comes
         append(connection, entries, *rest)
@@ -54,7 +54,7 @@ def _main() -> None:
 
     outbox.append = mortal_append  # type: ignore[assignment]
     outbox.move = mortal_move  # type: ignore[assignment]
-    Subscription._acknowledge = mortal_acknowledge  # type: ignore[assignment,method-assign]  # noqa: SLF001 - same
+    Consumer._acknowledge = mortal_acknowledge  # type: ignore[assignment,method-assign]  # noqa: SLF001 - same
     main()
 
 

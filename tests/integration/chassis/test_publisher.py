@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import kombu
 import pytest
 
-from services.chassis import broker
+from services.chassis import broker, outside
 from services.chassis.broker import Message, NotConfirmed, Publisher
 from services.contracts.topology import SERVICES
 from tests.support.house import eventually
@@ -189,7 +189,7 @@ def test_declaring_everything_twice_is_declaring_it_once(rabbit: Rabbit, vhost: 
     with broker.connect(rabbit.url(vhost), "test") as connection:
         for _ in range(2):
             broker.declare_topology(connection)
-            broker.declare_partner_queues(connection, ["one", "other"])
+            outside.declare_partner_queues(connection, ["one", "other"])
     ours = {queue.name for service in SERVICES for queue in broker.queues(service).values()}
     assert {"orientation.VisitRecorded", "referral.OrientationProposed"} < ours
     assert set(rabbit.queues(vhost)) == ours | {"out.one", "out.other"}

@@ -4,6 +4,8 @@ import re
 import time
 from uuid import RFC_4122, UUID
 
+import pytest
+
 from services.chassis.clock import Ids
 
 
@@ -47,3 +49,12 @@ def test_every_trace_is_another() -> None:
     found = {ids.new_trace() for _ in range(1_000)}
     assert len(found) == 1_000
     assert all(re.fullmatch(r"00-[0-9a-f]{32}-[0-9a-f]{16}-01", one) for one in found)
+
+
+@pytest.mark.parametrize(
+    "given", [None, 7, "", "00-12", f"00-{'A' * 32}-{'0' * 16}-01", f"00-{'a' * 32}-{'0' * 16}-01\n"]
+)
+def test_what_is_no_trace_context_begins_a_new_one(given: object) -> None:
+    """In an AMQP header a stranger may write anything."""
+    begun = Ids().trace_of(given)
+    assert Ids().trace_of(begun) == begun != given
