@@ -79,12 +79,19 @@ def chosen(names: list[str] | None) -> tuple[str, ...]:
 @app.command("secrets")
 def make_secrets(
     folder: Annotated[Path, typer.Argument(help="Where to write them; what is there is left alone.")],
+    broker: Annotated[
+        list[str] | None, typer.Option(help="A host name by which outsiders reach the broker; may be repeated.")
+    ] = None,
 ) -> None:
-    """Make the passwords and keys of a production installation, once."""
+    """Make the passwords, keys and the broker's certificate of a production installation, once."""
     definitions = ROOT / "deploy" / "rabbitmq" / "definitions.json"
     if not definitions.exists():
         raise fail("run this in a checkout of Relais: deploy/rabbitmq/definitions.json is needed")
-    for name in secrets.make(folder, definitions):
+    try:
+        made = secrets.make(folder, definitions, broker or ())
+    except FileNotFoundError as error:
+        raise fail(f"{error.filename} is missing: the broker's certificate is made with it, or brought along") from None
+    for name in made:
         typer.echo(folder / name)
 
 
@@ -174,12 +181,12 @@ def list_parked(
         return
     table = Table(*(Column(name, overflow="fold") for name in ("service", "number", "queue", "age", "tries", "reason")))
     for row in rows:
-        facts = (row["service"], row["number"], row["queue"], _age(row["age_seconds"]), row["tries"], row["reason"])
+        facts = (row["service"], row["number"], row["queue"], age(row["age_seconds"]), row["tries"], row["reason"])
         table.add_row(*map(str, facts))
     out.print(table)
 
 
-def _age(seconds: int) -> str:
+def age(seconds: int) -> str:
     """In the largest unit of which there are two: 47 h, 3 days."""
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:

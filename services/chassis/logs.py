@@ -34,7 +34,7 @@ def configure(level: str, style: Literal["auto", "json", "console"]) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     # nameko logs the exception of every failing worker with its message; ours say what may be said.
-    for noisy in ("nameko", "amqp", "kombu", "eventlet", "httpx", "alembic"):
+    for noisy in ("nameko", "amqp", "kombu", "eventlet", "httpcore", "httpx", "alembic"):
         logging.getLogger(noisy).setLevel(logging.CRITICAL + 1)
 
 

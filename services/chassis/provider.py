@@ -1,6 +1,6 @@
 """nameko's side of the App: built when the container is set up, with the relays that publish its outbox."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -9,15 +9,16 @@ from nameko.extensions import DependencyProvider
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import select
 
-from services.chassis import inbox
+from services.chassis import inbox, webhook_rows
 from services.chassis.app import App
 from services.chassis.database import Database
 from services.chassis.metrics import gauge
 from services.chassis.pruning import Pruner
-from services.chassis.relay import Relay
+from services.chassis.relay import OUTSIDE, Relay
 from services.chassis.settings import Settings
 from services.chassis.tables import vault_keys
 from services.chassis.vault import CHECK_OWNER, VaultError, open_vault
+from services.chassis.webhooks import Webhooks
 
 T = TypeVar("T")
 # With as much for the consumers, less than the ten seconds that Docker gives a container.
@@ -27,8 +28,9 @@ STOP_SECONDS = 4.0
 class AppProvider(DependencyProvider):  # type: ignore[misc]
     """Gives a service its App.
 
-    `partners` names the outside queues this service publishes to; `readings` yields its own gauges at each scrape;
-    `vault`: it keeps free text, and so needs the master key. `prepare` runs once, before anything is handled.
+    `partners` names the outside queues this service publishes to; `webhooks` gives the addresses of who is told by
+    webhook (and needs `vault`); `readings` yields its own gauges at each scrape; `vault`: it keeps free text, and so
+    needs the master key. `prepare` runs once, before anything is handled.
     """
 
     def __init__(
@@ -36,9 +38,11 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         partners: Callable[[Settings], list[str]] | None = None,
         readings: Callable[[App], Iterator[Metric]] | None = None,
         *,
+        webhooks: Callable[[Settings], Mapping[str, str]] | None = None,
         prepare: Callable[[App], None] | None = None,
         vault: bool = False,
     ) -> None:
+        self._webhooks = webhooks
         self._partners = partners
         self._vault = vault
         self._prepare = prepare
@@ -55,6 +59,9 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         instance.relays = []
         if vault:
             _check_master_key(instance.app)
+        instance.lanes = []
+        if self._webhooks:
+            instance.lanes = _subscribed(instance.app, self._webhooks(settings))
         if self._prepare:
             self._prepare(instance.app)
         return instance
@@ -71,17 +78,20 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             self.app.metrics.read(partial(self._gauges, self.app))
         for relay in self.relays:
             self.container.spawn_managed_thread(relay.run, identifier="relay")
-        self.pruner = Pruner(self.app, relayed_outside=len(self.relays) > 1)
+        for webhooks in self.lanes:
+            self.app.metrics.read(webhooks.readings)
+            self.container.spawn_managed_thread(webhooks.run, identifier="webhooks")
+        self.pruner = Pruner(self.app, relayed_outside=len(self.relays) > 1, webhooks=bool(self.lanes))
         self.container.spawn_managed_thread(self.pruner.run, identifier="pruner")
 
     def stop(self) -> None:
         """Called when no worker runs any more: publish what they left, close."""
         self.pruner.finish()
-        for relay in self.relays:
-            relay.finish()
+        for lane in (*self.relays, *self.lanes):
+            lane.finish()
         with Timeout(STOP_SECONDS, exception=False):
-            for relay in self.relays:
-                relay.stopped.wait()
+            for lane in (*self.relays, *self.lanes):
+                lane.stopped.wait()
         self.app.database.close()
 
     def get_dependency(self, _worker_ctx: object) -> App:
@@ -103,6 +113,13 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             ("relais_parked_events", "Events given up.", parked),
         ):
             yield gauge(name, help_, ("service",), [((self.app.service,), value)])
+
+
+def _subscribed(app: App, urls: Mapping[str, str]) -> list[Webhooks]:
+    """The lane of those who are told by webhook, before anything is handled; none where nobody is."""
+    with app.read() as connection:
+        webhook_rows.subscribe(connection, urls.keys(), OUTSIDE, app.clock.now())
+    return [Webhooks(app, urls)] if urls else []
 
 
 def _check_master_key(app: App) -> None:

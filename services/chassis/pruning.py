@@ -14,11 +14,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, select, text
 
-from services.chassis import logs, outbox
+from services.chassis import logs, outbox, webhook_rows
 from services.chassis.app import App
 from services.chassis.errors import Unavailable
 from services.chassis.relay import INSIDE, OUTSIDE
-from services.chassis.tables import failures, inbox, invitations_used, sessions
+from services.chassis.tables import failures, inbox, invitations_used, sessions, webhook_deliveries, webhook_secrets
 from services.chassis.tables import outbox as ledger
 from services.chassis.tokens import INVITATION_VALID
 
@@ -38,18 +38,22 @@ _SWEEP = (
 )
 
 
-def prune_ledger(connection: Connection, before: datetime, *, relayed_outside: bool, rows: int = _ROWS) -> int:
+def prune_ledger(
+    connection: Connection, before: datetime, *, relayed_outside: bool, webhooks: bool = False, rows: int = _ROWS
+) -> int:
     """Delete the ledger's oldest rows, from before `before` and published; how many, `rows` at most.
 
     It stops at the first row to keep, so that what is left has no gaps. Rows for outsiders count as published when
-    nothing relays them (`relayed_outside` false): they are read over HTTP only.
+    nothing relays them (`relayed_outside` false): they are read over HTTP only. With `webhooks`, what waits to be
+    delivered by webhook is kept.
     """
+    held = webhook_rows.held(connection) if webhooks else {}
     last_inside = outbox.position_of(connection, INSIDE)
     last_outside = outbox.position_of(connection, OUTSIDE) if relayed_outside else None
     pruned = outbox.position_of(connection, _PRUNED)
 
     def served(row: Any) -> bool:  # noqa: ANN401 - a row of the ledger
-        last = last_inside if row.recipient is None else last_outside
+        last = last_inside if row.recipient is None else held.get(row.recipient, last_outside)
         return row.created_at < before and (last is None or row.position <= last)
 
     oldest = (
@@ -112,9 +116,9 @@ class _Elsewhere(Exception):
 class Pruner:
     """Prunes one service's database, every day; replicas leave it to whoever is at it."""
 
-    def __init__(self, app: App, *, relayed_outside: bool) -> None:
+    def __init__(self, app: App, *, relayed_outside: bool, webhooks: bool = False) -> None:
         self._app = app
-        self._relayed_outside = relayed_outside
+        self._ledger = partial(prune_ledger, relayed_outside=relayed_outside, webhooks=webhooks)
         self._stopping = Signal()
         self._deleted = app.metrics.counter("relais_pruned_rows", "Rows deleted for their age.", "service", "table")
 
@@ -137,9 +141,13 @@ class Pruner:
     def prune(self) -> dict[str, int]:
         """One round; how many rows of each table were deleted. Raises Unavailable."""
         now, settings = self._app.clock.now(), self._app.settings
-        deleted = dict.fromkeys(("failures", "sessions", "invitations_used", "outbox", "inbox"), 0)
+        parked_since = now - timedelta(days=settings.parked_days)
+        tables = (failures, webhook_deliveries, webhook_secrets, sessions, invitations_used, ledger, inbox)
+        deleted = dict.fromkeys((table.name for table in tables), 0)
         try:
-            self._drop_parked(now - timedelta(days=settings.parked_days), deleted)
+            self._drop_parked(parked_since, deleted)
+            self._drop_ended(webhook_deliveries, "failed_at", parked_since, deleted)
+            self._drop_ended(webhook_secrets, "ends_at", now, deleted)
             self._drop_ended(sessions, "expires_at", now, deleted)
             # Twice as long as an invitation is valid: clocks differ.
             self._drop_ended(invitations_used, "used_at", now - 2 * INVITATION_VALID, deleted)
@@ -163,8 +171,7 @@ class Pruner:
             self._count(table.name, rows, deleted)
 
     def _prune_ledger(self, before: datetime, deleted: dict[str, int]) -> None:
-        work = partial(prune_ledger, before=before, relayed_outside=self._relayed_outside)
-        while rows := self._batch(work):
+        while rows := self._batch(partial(self._ledger, before=before)):
             self._count("outbox", rows, deleted)
 
     def _sweep_inbox(self, before: datetime, deleted: dict[str, int]) -> None:

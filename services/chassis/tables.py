@@ -1,10 +1,12 @@
 """The tables that every service has in its own database: outbox, marks, inbox, failures.
 
 Vault keys: only where free text is kept. Sessions and used invitations: only where there are pages with a login.
+Webhooks' secrets and deliveries: only where events leave by webhook.
 """
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     DateTime,
     Identity,
@@ -95,4 +97,33 @@ invitations_used = Table(
     Column("jti", Text, primary_key=True),
     Column("used_at", DateTime(timezone=True), nullable=False),
     comment="Invitations that opened a session, so that none opens a second.",
+)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("recipient", Text, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Column("made_at", DateTime(timezone=True), nullable=False),
+    Column("ends_at", DateTime(timezone=True)),
+    Index("webhook_secrets_of", "recipient"),
+    comment="What signs a recipient's webhooks, sealed; all that have not ended sign.",
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("recipient", Text, nullable=False),
+    Column("event", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("reason", Text),
+    Column("first_at", DateTime(timezone=True), nullable=False),
+    Column("due_at", DateTime(timezone=True)),
+    Column("failed_at", DateTime(timezone=True)),
+    CheckConstraint("num_nulls(due_at, failed_at) = 1", name="due_or_failed"),
+    Index("webhook_deliveries_of", "recipient", "position"),
+    Index("webhook_deliveries_due", "recipient", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+    comment="Events of the ledger, by position, that could not be delivered at once: due again, or failed for good.",
 )

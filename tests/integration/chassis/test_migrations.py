@@ -18,6 +18,8 @@ from services.contracts.topology import SERVICES
 
 # Only what keeps free text has keys, and only what has pages with a login has sessions.
 ONLY_OF = {
+    "webhook_secrets": {"referral"},
+    "webhook_deliveries": {"referral"},
     "vault_keys": {"intake", "referral"},
     "sessions": {"orientation"},
     "invitations_used": {"orientation"},
