@@ -50,7 +50,7 @@ lock: dev ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrade tak
 	$(COMPILE) pyproject.toml -c requirements/image.txt --extra embedded -o requirements/run.txt
 	$(COMPILE) pyproject.toml -c requirements/run.txt --extra embedded --extra dev -o requirements/dev.txt
 
-up: install ## the production shape with docker compose, on ports 8001 to 8004 and 5672 of 127.0.0.1
+up: install ## the production shape with docker compose: https://localhost, and ports of 127.0.0.1 for operators
 	@test -d deploy/secrets || test -z "$$(docker volume ls -q -f name=^relais_)" || { \
 		echo "There is data of an earlier set-up, and deploy/secrets, which opens it, is not here: put it back," \
 		"or delete that data with 'make down-data'." >&2; exit 2; }

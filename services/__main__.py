@@ -22,8 +22,11 @@ from services.demonstration import demonstrate
 from services.intake import commands as intake
 from services.network import Network, NetworkError, load
 from services.network import commands as network
+from services.network import partner_commands as partners
+from services.network.members import organisations
 from services.orientation.commands import directory, sites
 from services.orientation.commands.explain import explain
+from services.referral import commands as referral
 from services.reporting import commands as reporting
 
 app = typer.Typer(
@@ -36,20 +39,20 @@ app.add_typer(commands.dead_letters, name="dead-letters")
 network.app.command("explain", epilog="Example: relais network explain visit.json")(explain)
 app.add_typer(intake.app, name="visits")
 app.add_typer(network.app, name="network")
+app.add_typer(partners.app, name="partners")
 app.add_typer(sites.app, name="sites")
 app.add_typer(directory.app, name="directory")
 app.add_typer(reporting.app, name="report")
+app.add_typer(referral.app, name="webhooks")
 
 RoleArgument = Annotated[str, typer.Argument(help=", ".join(ROLES))]
 OrgArgument = Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")]
-# Where somebody of a role has work to do.
-_PAGES_OF: dict[Role, str] = {
-    "agent": "orientation",
-    "site": "orientation",
-    "partner": "referral",
-    "steering": "reporting",
+# Where somebody of a role has work to do behind a login; first where it begins.
+_PAGES_OF: dict[Role, tuple[str, ...]] = {
+    "agent": ("orientation", "referral"),
+    "site": ("orientation", "referral"),
+    "partner": ("referral",),
 }
-_WITH_LOGIN = {"orientation"}
 
 
 def service_class(name: str) -> type:
@@ -75,15 +78,22 @@ def token(
 
 
 @app.command(epilog="Example: relais invite agent fs-moreuil")
-def invite(role: RoleArgument, org: OrgArgument) -> None:
+def invite(
+    role: RoleArgument,
+    org: OrgArgument,
+    service: Annotated[str | None, typer.Option(help="Whose pages, where the role has some at several.")] = None,
+) -> None:
     """Print a link by which one person logs in, once, within 24 hours; and nothing else."""
     settings = commands.settings()
     found = _checked(settings, role, org)
-    service = _PAGES_OF.get(found)
-    if service not in _WITH_LOGIN:
+    pages = _PAGES_OF.get(found, ())
+    if not pages:
         raise commands.fail(f"ROLE: there is no page with a login for {role} yet", 2)
+    if service not in {None, *pages}:
+        raise commands.fail(f"--service: {role} has no page there; it has at {', '.join(pages)}", 2)
+    at = service or pages[0]
     try:
-        typer.echo(f"{settings.url(service)}/login?invitation={Tokens(settings).invite(found, org, service=service)}")
+        typer.echo(f"{settings.url(at)}/login?invitation={Tokens(settings).invite(found, org, service=at)}")
     except TokenError as error:
         raise commands.fail(str(error)) from None
 
@@ -93,22 +103,10 @@ def _checked(settings: Settings, role: str, org: str) -> Role:
     found = next((each for each in ROLES if each == role), None)
     if found is None:
         raise commands.fail(f"ROLE: {role} is none of {', '.join(ROLES)}", 2)
-    known = _organisations(_network(settings), found)
+    known = organisations(_network(settings), found)
     if known is not None and org not in known:
         raise commands.fail(f"ORG: the network files know no {org} for role {role}; they know {', '.join(known)}", 2)
     return found
-
-
-def _organisations(network: Network, role: Role) -> list[str] | None:
-    """Whom a role may speak for; None: anybody."""
-    sites = [site.id for site in network.sites]
-    by_role = {
-        "site": sites,
-        "agent": sites,
-        "partner": [partner.id for partner in network.partners],
-        "steering": [charter.id for charter in network.charters] + sites,
-    }
-    return by_role.get(role)
 
 
 def _network(settings: Settings) -> Network:

@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from eventlet.event import Event as Result
 from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
@@ -26,7 +25,6 @@ from services.chassis.provider import app_of
 from services.chassis.tokens import Caller, Role, Tokens
 
 F = TypeVar("F", bound=BaseModel)
-_TRACEPARENT = re.compile(r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
 _JSON, _HTML, _FORM = "application/json", "text/html; charset=utf-8", "application/x-www-form-urlencoded"
 _FIELDS = 1000
 _MANY = {list, tuple, set, frozenset}
@@ -68,19 +66,31 @@ class Answer:
         return cls(text, content_type=f"{kind}; charset=utf-8", headers={"Cache-Control": "max-age=3600"})
 
     @classmethod
-    def see_other(cls, location: str, headers: dict[str, str] | None = None) -> "Answer":
-        """Where a browser shall go on (303)."""
-        return cls("", 303, _HTML, {"Location": location, **(headers or {})})
+    def see_other(cls, path: str, headers: dict[str, str] | None = None) -> "Answer":
+        """Where of this service a browser shall go on (303), such as `/login`."""
+        return cls.leave(f"{pages.ROOT}{path}", headers)
 
-    def response(self) -> Response:
-        """As werkzeug sends it."""
-        body = self.body
+    @classmethod
+    def leave(cls, url: str, headers: dict[str, str] | None = None) -> "Answer":
+        """Where else a browser shall go on (303)."""
+        return cls("", 303, _HTML, {"Location": url, **(headers or {})})
+
+    def response(self, path: str) -> Response:
+        """As werkzeug sends it to who asked for `path`; addresses of our own are written relative to it."""
+        body, headers = self.body, {**_SAFE_HEADERS, **self.headers}
         if isinstance(body, BaseModel):
             body = body.model_dump_json()
         elif not isinstance(body, str | bytes):
             body = json.dumps(body, ensure_ascii=False, default=str)
-        headers = {**_SAFE_HEADERS, **self.headers}
+        if self.content_type == _HTML:
+            body = body.replace(pages.ROOT, _root(path))
+            headers = {name: value.replace(pages.ROOT, _root(path)) for name, value in headers.items()}
         return Response(body, status=self.status, headers=headers, content_type=self.content_type)
+
+
+def _root(path: str) -> str:
+    """The way from `path` back to the first page: `.` from `/` and `/login`, `..` from `/a/b`."""
+    return "/".join([".."] * (path.count("/") - 1)) or "."
 
 
 class Request:
@@ -89,8 +99,7 @@ class Request:
     def __init__(self, request: WerkzeugRequest, caller: Caller | None) -> None:
         self._request = request
         self._caller = caller
-        given = request.headers.get("traceparent", "")
-        self.traceparent = given if _TRACEPARENT.match(given) else Ids().new_trace()
+        self.traceparent = Ids().trace_of(request.headers.get("traceparent"))
 
     @property
     def caller(self) -> Caller:
@@ -116,7 +125,7 @@ class Request:
 
     def body(self, form: type[F]) -> F:
         """The JSON body as `form`. Raises Rejected: 415, 400 when it is not JSON, 422 naming each field."""
-        return validate(form, self.raw(_JSON))
+        return problems.validate(form, self.raw(_JSON))
 
     def form(self, form: type[F]) -> F:
         """The fields of an HTML form as `form`. Raises Rejected: 415, 400 when it is none, 422 naming each field.
@@ -146,14 +155,6 @@ class Request:
             return form.model_validate(self._request.args.to_dict())
         except ValidationError as error:
             raise problems.invalid(error) from None
-
-
-def validate(form: type[F] | TypeAdapter[F], body: bytes) -> F:
-    """JSON bytes as `form`. Raises Rejected: 400 when it is not JSON, 422 naming each wrong field."""
-    try:
-        return form.validate_json(body) if isinstance(form, TypeAdapter) else form.model_validate_json(body)
-    except ValidationError as error:
-        raise problems.invalid(error) from None
 
 
 def _names_of_lists(form: type[BaseModel]) -> set[str]:
@@ -238,7 +239,7 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         started = time.perf_counter()
         request.shallow = False
         try:
-            response = self._answer(request).response()
+            response = self._answer(request).response(request.path)
         except Rejected as error:
             response = self._refusal(request, error)
         except RetryLater as error:
@@ -259,7 +260,7 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         if not self.page:
             return problems.response(error)
         page = pages.error(error, logged_in=vars(request).get("logged_in", False))
-        return Answer(page, error.status, _HTML, error.headers).response()
+        return Answer(page, error.status, _HTML, error.headers).response(request.path)
 
     def _answer(self, request: WerkzeugRequest) -> Answer:
         if self.page:

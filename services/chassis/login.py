@@ -1,11 +1,13 @@
-"""Logging in to a service's pages by an invitation's link, and out again."""
+"""Logging in to a service's pages by an invitation's link or an OpenID provider, and out again."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.chassis import pages, sessions
+from services.chassis.errors import not_found
 from services.chassis.http import Answer, Request, entrypoints, http
+from services.chassis.oidc import ATTEMPT_VALID, CALLBACK, Attempt, OpenId, Returned, is_by_provider, unknown_here
 from services.chassis.provider import Provided
-from services.chassis.tokens import Invitation, Tokens
+from services.chassis.tokens import Invitation, Role, Tokens
 from services.chassis.web import Web
 
 _LONGEST = 4096
@@ -30,38 +32,71 @@ class WebWithLogin(Web):
 
     tokens = Provided(Tokens)
 
+    def knows(self, role: Role, org: str) -> bool:
+        """Whether an organisation that the provider tells is one of ours, for that role."""
+        raise NotImplementedError
+
     @http("GET", "/login", page=True, query=InvitationQuery)
     def login_page(self, request: Request) -> Answer:
         """A button that uses the invitation: mail scanners open links, and must not use it up."""
         given = request.query(InvitationQuery).invitation
         if not given:
-            return Answer.html(pages.no_login())
+            return self._no_login()
         invitation = self._invitation(given)
         if invitation is None:
-            return _refused()
+            return self._no_login(refused=True)
         with self.app.read() as connection:
             used = sessions.is_used(connection, invitation)
-        return _refused() if used else Answer.html(pages.login(given, invitation), scripts=True)
+        return self._no_login(refused=True) if used else Answer.html(pages.login(given, invitation), scripts=True)
 
     @http("POST", "/login", page=True, form=InvitationForm)
     def log_in(self, request: Request) -> Answer:
         """Use the invitation and open a session; whoever is in by it already goes on."""
         invitation = self._invitation(request.form(InvitationForm).invitation)
         if invitation is None:
-            return _refused()
+            return self._no_login(refused=True)
         with self.app.work() as work:
             value = sessions.open_by(work, invitation)
         if value:
             return self._go("/", value)
         own = sessions.is_of(self.app, request.cookie(self._cookie_name), invitation)
-        return Answer.see_other("/") if own else _refused()
+        return Answer.see_other("/") if own else self._no_login(refused=True)
+
+    @http("GET", "/oidc/start", page=True)
+    def to_provider(self, _request: Request) -> Answer:
+        """Send the browser to the OpenID provider, with a cookie that ties to it what it will bring back."""
+        attempt = Attempt.begin()
+        kept = sessions.kept(self._attempt_cookie, attempt.secret, ATTEMPT_VALID, self.app.settings, self.app.service)
+        return Answer.leave(self._provider().where_to_log_in(attempt), {"Set-Cookie": kept})
+
+    @http("GET", CALLBACK, page=True, query=Returned)
+    def from_provider(self, request: Request) -> Answer:
+        """Open a session for whom the provider let in, if the network knows their organisation."""
+        secret = request.cookie(self._attempt_cookie)
+        caller = self._provider().caller(request.query(Returned), Attempt(secret) if secret else None)
+        if caller.role not in self._roles or not self.knows(caller.role, caller.org):
+            raise unknown_here()
+        with self.app.work() as work:
+            value = sessions.open_for(work, caller)
+        return self._go("/", value)
 
     @http("POST", "/logout", page=True)
     def log_out(self, request: Request) -> Answer:
-        """End the session: its cookie opens nothing any more, whoever has it."""
+        """End the session, whoever has its cookie; and lead to where the provider ends its own, if that opened ours."""
+        value = request.cookie(self._cookie_name)
+        caller = sessions.find(self.app, value)
         with self.app.work() as work:
-            sessions.close(work, request.cookie(self._cookie_name))
-        return self._go("/login", "")
+            sessions.close(work, value)
+        openid = OpenId(self.app.settings, self.app.service)
+        if caller is None or not is_by_provider(caller) or not openid.configured:
+            return self._go("/login", "")
+        further = openid.where_to_log_out()
+        if further is None:
+            return self._go("/login", "")
+        # No redirect: the policy lets a form lead nowhere but here.
+        answer = Answer.html(pages.logged_out(further, self.app.settings.oidc_name))
+        answer.headers["Set-Cookie"] = sessions.cookie(self.app.settings, self.app.service, "")
+        return answer
 
     @http("GET", "/assets/once.js")
     def once_script(self, _request: Request) -> Answer:
@@ -71,8 +106,28 @@ class WebWithLogin(Web):
     def _invitation(self, token: str) -> Invitation | None:
         """Whom it invites here; None also when no page of this service is for that role."""
         found = self.tokens.check_invitation(token, service=self.app.service)
-        roles = {role for _, entry in entrypoints(type(self)) for role in entry.session or ()}
-        return found if found and found.role in roles else None
+        return found if found and found.role in self._roles else None
+
+    @property
+    def _roles(self) -> set[Role]:
+        """Those for whom this service has a page."""
+        return {role for _, entry in entrypoints(type(self)) for role in entry.session or ()}
+
+    def _provider(self) -> OpenId:
+        """Raises Rejected (404) where none is configured."""
+        openid = OpenId(self.app.settings, self.app.service)
+        if not openid.configured:
+            raise not_found()
+        return openid
+
+    def _no_login(self, *, refused: bool = False) -> Answer:
+        settings = self.app.settings
+        page = pages.no_login(refused=refused, provider=settings.oidc_name if settings.oidc_issuer else None)
+        return Answer.html(page, status=403 if refused else 200)
+
+    @property
+    def _attempt_cookie(self) -> str:
+        return f"{self._cookie_name}_oidc"
 
     @property
     def _cookie_name(self) -> str:
@@ -81,7 +136,3 @@ class WebWithLogin(Web):
     def _go(self, location: str, cookie: str) -> Answer:
         header = sessions.cookie(self.app.settings, self.app.service, cookie)
         return Answer.see_other(location, {"Set-Cookie": header})
-
-
-def _refused() -> Answer:
-    return Answer.html(pages.no_login(refused=True), status=403)

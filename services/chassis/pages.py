@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from services.chassis import problems
 from services.chassis.errors import Rejected
@@ -13,10 +14,16 @@ ONCE_SCRIPT = (_HERE / "static" / "once.js").read_text(encoding="utf-8")
 STYLESHEET = (_HERE / "static" / "relais.css").read_text(encoding="utf-8")
 
 
+# Stands for the way from a page back to its service's first one, which `services.chassis.http` writes in its place: a
+# service may be anywhere under an origin, and is told nowhere. All data is escaped, so none can hold it.
+ROOT = "<root/>"
+
+
 def environment(*folders: Path) -> Environment:
     """Templates of these folders, which may extend `base.html`; what is not given is an error, all text is escaped.
 
-    `logged_in` is false unless a page says otherwise: true shows the button that logs out.
+    An address in them is one of `@http` after `root`: `{{ root }}/login`. `logged_in` is false unless a page says
+    otherwise: true shows the button that logs out.
     """
     made = Environment(
         loader=FileSystemLoader([*folders, _HERE / "templates"]),
@@ -24,7 +31,7 @@ def environment(*folders: Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
-    made.globals["logged_in"] = False
+    made.globals |= {"logged_in": False, "root": Markup(ROOT)}  # noqa: S704 - no data
     return made
 
 
@@ -43,9 +50,14 @@ def login(token: str, invitation: Invitation) -> str:
     return _OWN.get_template("login.html").render(token=token, org=invitation.org, role=_ROLES[invitation.role])
 
 
-def no_login(*, refused: bool = False) -> str:
-    """How to get a link; `refused` when one was given."""
-    return _OWN.get_template("no_login.html").render(refused=refused)
+def no_login(*, refused: bool = False, provider: str | None = None) -> str:
+    """How to get in: by the OpenID `provider`, if there is one, or by a link; `refused` when one was given."""
+    return _OWN.get_template("no_login.html").render(refused=refused, provider=provider)
+
+
+def logged_out(further: str, provider: str) -> str:
+    """What leads on, at once, to the address where the OpenID provider ends its own session."""
+    return _OWN.get_template("logged_out.html").render(further=further, provider=provider)
 
 
 def error(rejected: Rejected, *, logged_in: bool = False) -> str:

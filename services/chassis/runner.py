@@ -12,7 +12,7 @@ import eventlet
 from kombu.transport.memory import Channel
 from nameko.containers import ServiceContainer
 
-from services.chassis import logs, outbox
+from services.chassis import logs, oidc, outbox
 from services.chassis.database import Database
 from services.chassis.errors import Unavailable
 from services.chassis.migrate import migrate
@@ -106,6 +106,11 @@ def _check(settings: Settings, services: tuple[str, ...]) -> None:
         names = ", ".join(f"RELAIS_DATABASE_URL_{service.upper()}" for service in missing)
         raise CannotRun(f"{names} not set: the embedded PostgreSQL is for when no broker and no database is given.")
     Tokens(settings).read_keys()
+    if settings.oidc_client_secret_file:
+        try:
+            oidc.read_secret(settings)
+        except (OSError, ValueError) as error:
+            raise CannotRun(f"RELAIS_OIDC_CLIENT_SECRET_FILE: cannot read it: {type(error).__name__}") from None
     for service in services:
         _check_free(service, settings.address(service))
 

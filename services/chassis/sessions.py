@@ -15,7 +15,7 @@ from werkzeug.http import dump_cookie
 
 from services.chassis.app import App, Work
 from services.chassis.errors import Rejected
-from services.chassis.settings import Settings
+from services.chassis.settings import LOCAL_HOSTS, Settings
 from services.chassis.tables import invitations_used, sessions
 from services.chassis.tokens import Caller, Invitation
 
@@ -23,7 +23,6 @@ from services.chassis.tokens import Caller, Invitation
 SESSION_VALID = timedelta(hours=12)
 _ID_BYTES = 32
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_LOCAL_HOSTS = {"localhost", "127.0.0.1"}
 
 
 def cookie_name(settings: Settings, service: str) -> str:
@@ -36,15 +35,17 @@ def cookie_name(settings: Settings, service: str) -> str:
 
 def cookie(settings: Settings, service: str, value: str) -> str:
     """The Set-Cookie header by which a browser keeps a session's cookie, or forgets it when `value` is empty."""
-    secure = _leaves_the_machine(settings, service)
-    max_age = SESSION_VALID if value else timedelta(0)
-    return dump_cookie(
-        cookie_name(settings, service), value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="Lax"
-    )
+    return kept(cookie_name(settings, service), value, SESSION_VALID, settings, service)
+
+
+def kept(name: str, value: str, valid: timedelta, settings: Settings, service: str) -> str:
+    """The Set-Cookie header by which a browser keeps something to itself and this host, or forgets it when empty."""
+    secure, max_age = _leaves_the_machine(settings, service), valid if value else timedelta(0)
+    return dump_cookie(name, value, max_age=max_age, path="/", secure=secure, httponly=True, samesite="Lax")
 
 
 def _leaves_the_machine(settings: Settings, service: str) -> bool:
-    return urlsplit(settings.url(service)).hostname not in _LOCAL_HOSTS
+    return urlsplit(settings.url(service)).hostname not in LOCAL_HOSTS
 
 
 def is_used(connection: Connection, invitation: Invitation) -> bool:
@@ -61,13 +62,18 @@ def open_by(work: Work, invitation: Invitation) -> str | None:
     use = postgresql.insert(invitations_used).values(jti=invitation.jti, used_at=work.now).on_conflict_do_nothing()
     if work.execute(use.returning(invitations_used.c.jti)).scalar() is None:
         return None
+    return open_for(work, Caller(invitation.role, invitation.org, _subject(invitation)))
+
+
+def open_for(work: Work, caller: Caller) -> str:
+    """Open a session for somebody who has shown who they are; the cookie's value."""
     value = secrets.token_urlsafe(_ID_BYTES)
     work.insert(
         sessions,
         id_hash=_hash(value),
-        role=invitation.role,
-        org=invitation.org,
-        subject=_subject(invitation),
+        role=caller.role,
+        org=caller.org,
+        subject=caller.sub,
         opened_at=work.now,
         expires_at=work.now + SESSION_VALID,
     )

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, FilePath, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from services.chassis import tls
 from services.contracts.topology import SERVICES
 
 MEMORY_BROKER = "memory://"
@@ -17,6 +18,7 @@ _LAST_PORT = 65535
 _LONGEST_DELAY = 30 * 24 * 3600
 # Longer than a consumer stays away while its queue fills.
 _QUEUED_DAYS = 30
+LOCAL_HOSTS = {"localhost", "127.0.0.1"}
 _ROOT = Path(__file__).parents[2]
 
 
@@ -40,16 +42,62 @@ def _positive_delays(value: str) -> str:
 
 
 def _broker(value: str) -> str:
-    nodes = value.split(";")
-    if not value.startswith(MEMORY_BROKER) and not all(node.startswith(("amqp://", "amqps://")) for node in nodes):
-        reason = "expected amqp://user:password@host/vhost, or one for each node of a cluster, separated by ;"
+    nodes = [urlsplit(node) for node in value.split(";")]
+    # A query would be kombu's options, and could turn the checking of certificates off.
+    fine = {node.scheme for node in nodes} in ({"amqp"}, {"amqps"}) and not any(node.query for node in nodes)
+    if not value.startswith(MEMORY_BROKER) and not fine:
+        reason = (
+            "expected amqp:// or amqps://user:password@host/vhost, or one for each node of a cluster, separated by ;"
+        )
         raise ValueError(reason)
+    return value
+
+
+def _public_broker(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or parts.username or parts.path not in ("", "/"):
+        reason = "expected amqps://host:port, without user and vhost"
+        raise ValueError(reason)
+    return value.rstrip("/")
+
+
+def _management(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.username or parts.query:
+        reason = "expected http://user:password@host:15672, or https://"
+        raise ValueError(reason)
+    return value
+
+
+def _authorities(value: Path) -> Path:
+    try:
+        tls.context(value)
+    except OSError as error:
+        reason = f"no certificates can be read there: {type(error).__name__}"
+        raise ValueError(reason) from None
     return value
 
 
 def _postgresql(value: str) -> str:
     if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
         reason = "expected postgresql://user:password@host/database"
+        raise ValueError(reason)
+    return value
+
+
+def _issuer(value: str) -> str:
+    parts = urlsplit(value)
+    if not parts.hostname or not (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
+    ):
+        reason = "expected https://…, or http:// on this very machine"
+        raise ValueError(reason)
+    return value
+
+
+def _with_issuer(value: object, info: ValidationInfo) -> object:
+    if value is None and info.data.get("oidc_issuer"):
+        reason = "must be set where RELAIS_OIDC_ISSUER is"
         raise ValueError(reason)
     return value
 
@@ -79,10 +127,29 @@ class Settings(BaseSettings):
     network: Path = Field(default=_ROOT / "deploy" / "networks", description="Network file, or folder of them.")
     amqp_url: BrokerUrl | None = Field(
         None,
-        description="RabbitMQ, vhost `relais`: amqp://user:password@host/relais; of a cluster, one for each node,"
-        " separated by `;`. Default: in-memory broker.",
+        description="RabbitMQ, vhost `relais`: amqp://user:password@host/relais, or amqps:// for TLS; of a cluster, one"
+        " for each node, separated by `;`. Default: in-memory broker.",
     )
+    amqp_url_ingest: BrokerUrl | None = Field(None, description="Default: `RELAIS_AMQP_URL` with vhost `ingest`.")
     amqp_url_partners: BrokerUrl | None = Field(None, description="Default: `RELAIS_AMQP_URL` with vhost `partners`.")
+    amqp_ca_file: Annotated[Path, AfterValidator(_authorities)] | None = Field(
+        None,
+        description="Certificates (PEM) of the authorities that the broker is trusted by where its address is amqps://"
+        " or https://. Default: the system’s.",
+    )
+    amqp_management_url: Annotated[str, AfterValidator(_management)] | None = Field(
+        None,
+        description="RabbitMQ’s management API, for `relais partners`: http://user:password@host:15672 or https://; the"
+        " user is an administrator.",
+    )
+    amqp_management_password_file: FilePath | None = Field(
+        None, description="That user’s password, where the address has none."
+    )
+    amqp_public_url: Annotated[str, AfterValidator(_public_broker)] | None = Field(
+        None,
+        description="Where sites and partners reach the broker, for the addresses that `relais partners` prints:"
+        " amqps://host:port. Default: the host and port of `RELAIS_AMQP_URL`.",
+    )
     database_url_intake: DatabaseUrl | None = Field(None, description="postgresql://… Default: embedded PostgreSQL.")
     database_url_orientation: DatabaseUrl | None = Field(None, description="As above.")
     database_url_referral: DatabaseUrl | None = Field(None, description="As above.")
@@ -93,12 +160,28 @@ class Settings(BaseSettings):
     reporting_http: Address = Field("127.0.0.1:8004", description="As above.")
     public_url: str | None = Field(
         None,
-        description="Origin under which others reach the services, for links and `dataschema`: one behind a reverse"
-        " proxy, or with `{port}` where each service is reached on its own port.",
+        description="Address under which others reach the services, for links and `dataschema`:"
+        " `https://relais.example/{service}` behind a reverse proxy, or with `{port}` where each service is reached on"
+        " its own port.",
     )
     jwks: str | None = Field(None, description="File or URL of the keys that sign tokens. Default: our own key's.")
     jwt_issuer: str = Field("relais", description="`iss` that tokens must carry.")
     jwt_audience: str = Field("relais", description="`aud` that tokens must carry.")
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+        None, description="OpenID provider by which people log in, beside invitations: its issuer, as it writes it."
+    )
+    oidc_client_id: Annotated[str | None, AfterValidator(_with_issuer)] = Field(
+        None, validate_default=True, description="What the provider calls Relais."
+    )
+    oidc_client_secret_file: Annotated[Path | None, AfterValidator(_with_issuer)] = Field(
+        None, validate_default=True, description="The secret that the provider gave to Relais."
+    )
+    oidc_name: str = Field("votre compte professionnel", description="After « Se connecter avec » on the login page.")
+    oidc_scope: str = Field(
+        "openid", description="What is asked of the provider: `openid` and whatever brings the claims."
+    )
+    oidc_role_claim: str = Field("relais_role", description="Claim that holds the role.")
+    oidc_org_claim: str = Field("relais_org", description="Claim that holds the id of the site or partner.")
     signing_key_file: Path | None = Field(
         None, description="Private JWK that `relais token` signs with. Default: made under `RELAIS_STATE`."
     )
@@ -109,6 +192,10 @@ class Settings(BaseSettings):
     batch_size: int = Field(1000, gt=0, le=1000, description="Events in one transaction, about, under a backlog.")
     retry_delays: Annotated[str, NoDecode, AfterValidator(_positive_delays)] = Field(
         "1,5,30,120,600", description="Seconds before each new try of a failing event; then it is parked."
+    )
+    webhook_delays: Annotated[str, NoDecode, AfterValidator(_positive_delays)] = Field(
+        "5,25,90,480,1200,1800,3600,7200,14400,14400,21600,21600",
+        description="Seconds between the tries of a webhook that fails, 24 hours in all; then it waits for somebody.",
     )
     ledger_days: int = Field(
         400,
@@ -129,6 +216,11 @@ class Settings(BaseSettings):
         return [float(part) for part in self.retry_delays.split(",")]
 
     @property
+    def webhook_tries(self) -> list[timedelta]:
+        """`webhook_delays` as times."""
+        return [timedelta(seconds=float(part)) for part in self.webhook_delays.split(",")]
+
+    @property
     def inbox_time(self) -> timedelta:
         """How long a handled event is remembered: as long as it can come again.
 
@@ -140,7 +232,7 @@ class Settings(BaseSettings):
     @property
     def broker_url(self) -> str:
         """The internal broker."""
-        return self.amqp_url or MEMORY_BROKER
+        return tls.trusting(self.amqp_url or MEMORY_BROKER, self.amqp_ca_file)
 
     @property
     def in_memory(self) -> bool:
@@ -150,10 +242,16 @@ class Settings(BaseSettings):
     @property
     def partners_url(self) -> str | None:
         """The partners' vhost; none with the in-memory broker, which no partner can reach."""
-        if self.in_memory:
-            return None
-        nodes = [urlunsplit(urlsplit(url)._replace(path="/partners")) for url in self.broker_url.split(";")]
-        return self.amqp_url_partners or ";".join(nodes)
+        return None if self.in_memory else self._outside(self.amqp_url_partners, "partners")
+
+    @property
+    def ingest_url(self) -> str | None:
+        """The sites' vhost; none with the in-memory broker, which no site can reach."""
+        return None if self.in_memory else self._outside(self.amqp_url_ingest, "ingest")
+
+    def _outside(self, given: str | None, vhost: str) -> str:
+        nodes = (urlunsplit(urlsplit(node)._replace(path=f"/{vhost}")) for node in self.broker_url.split(";"))
+        return tls.trusting(given or ";".join(nodes), self.amqp_ca_file)
 
     def database_url(self, service: str) -> str | None:
         """Where a service's database is, for SQLAlchemy with psycopg; none: embedded."""
@@ -169,14 +267,17 @@ class Settings(BaseSettings):
         return address
 
     def url(self, service: str) -> str:
-        """Origin under which others reach a service."""
+        """Address under which others reach a service: an origin, and a path where one serves several."""
         return self._urls[service]
 
     @cached_property
     def _urls(self) -> dict[str, str]:
         ports = {service: self.address(service).rpartition(":")[2] for service in SERVICES}
+        given = self.public_url or ""
         return {
-            service: ((self.public_url or "").replace("{port}", port) or f"http://{self.address(service)}").rstrip("/")
+            service: (
+                given.replace("{port}", port).replace("{service}", service) or f"http://{self.address(service)}"
+            ).rstrip("/")
             for service, port in ports.items()
         }
 

@@ -25,7 +25,7 @@ ROLES: tuple[Role, ...] = ("site", "agent", "partner", "steering", "ops")
 _ALGORITHMS = ["ES256", "ES384", "RS256", "PS256"]
 _KEYS_SECONDS, _REREAD_SECONDS = 300, 10
 _VERIFIED = 10_000
-_CLOCK_SKEW_SECONDS = 30
+CLOCK_SKEW_SECONDS = 30
 INVITATION_VALID = timedelta(hours=24)
 
 log = logs.get(__name__)
@@ -123,7 +123,7 @@ class Tokens:
         """What a token for `audience` claims. Raises JoseError, ValueError."""
         decoded = self._decode(token)
         jwt.JWTClaimsRegistry(
-            leeway=_CLOCK_SKEW_SECONDS,
+            leeway=CLOCK_SKEW_SECONDS,
             iss={"essential": True, "value": self._settings.jwt_issuer},
             aud={"essential": True, "value": audience},
             exp={"essential": True},
@@ -145,13 +145,13 @@ class Tokens:
 
     def _verify(self, token: str, keys: KeySet) -> dict[str, Any]:
         try:
-            return _decoded(token, keys)
+            return decoded(token, keys)
         except (JoseError, ValueError):
             # The signer may have rotated its keys since we read them.
             if time.monotonic() - self._read_at < _REREAD_SECONDS:
                 raise
             self._read_at = -_KEYS_SECONDS
-            return _decoded(token, self._key_set())
+            return decoded(token, self._key_set())
 
     def _key_set(self) -> KeySet:
         """The keys, read again from time to time; while that fails, those we have go on serving."""
@@ -196,7 +196,7 @@ class Tokens:
             raise TokenError(f"RELAIS_SIGNING_KEY_FILE: {path}: {kind}, expected a private JWK") from None
 
 
-def _decoded(token: str, keys: KeySet) -> dict[str, Any]:
+def decoded(token: str, keys: KeySet) -> dict[str, Any]:
     """Its claims, if one of these keys signed it. Raises JoseError, ValueError."""
     try:
         return dict(jwt.decode(token, keys, algorithms=_ALGORITHMS).claims)

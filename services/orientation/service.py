@@ -3,13 +3,13 @@
 from services.chassis.app import Work
 from services.chassis.errors import forbidden
 from services.chassis.http import Answer, Request, http
-from services.chassis.login import WebWithLogin
 from services.chassis.provider import AppProvider, Provided
 from services.chassis.subscription import subscribe
 from services.chassis.tokens import Role
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.network import load
+from services.network.members import WebForMembers
 from services.orientation import archive, contact_sheets, explaining, handlers, pages, queries
 from services.orientation.asking import paris_day
 from services.orientation.forms import (
@@ -30,7 +30,7 @@ READERS: tuple[Role, ...] = ("site", "agent", "partner")
 COUNTER: tuple[Role, ...] = ("agent", "site")
 
 
-class OrientationService(WebWithLogin):
+class OrientationService(WebForMembers):
     """`VisitRecorded` in, `OrientationProposed` out."""
 
     name = "orientation"

@@ -71,15 +71,15 @@ def test_the_printed_link_leads_in(own_house: House, browser: httpx.Client) -> N
     assert "Ce lien ouvre les pages de «&nbsp;fs-moreuil&nbsp;» (rôle&nbsp;: agent)." in page.text
     assert re.findall(r"<button[^>]*>([^<]+)", page.text) == ["Entrer"]
     hidden = re.search(
-        r'<form method="post" action="/login">\s*<input type="hidden" name="(\w+)" value="([^"]+)">', page.text
+        r'<form method="post" action="./login">\s*<input type="hidden" name="(\w+)" value="([^"]+)">', page.text
     )
     assert hidden is not None
     answer = browser.post("/login", data={hidden[1]: hidden[2]})
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./")
     assert "Se déconnecter" in browser.get("/").text
 
 
-@pytest.mark.parametrize(("role", "org"), [("partner", "cpam"), ("steering", "hem"), ("ops", "x")])
+@pytest.mark.parametrize(("role", "org"), [("steering", "hem"), ("ops", "x")])
 def test_who_has_no_page_with_a_login_is_not_invited(own_house: House, role: Role, org: str) -> None:
     """Exit code 2, saying so; an organisation that the network files do not know is refused as by `relais token`."""
     done = own_house.relais("invite", role, org)
@@ -89,6 +89,31 @@ def test_who_has_no_page_with_a_login_is_not_invited(own_house: House, role: Rol
     assert (unknown.returncode, unknown.stdout) == (2, "")
     assert unknown.stderr == own_house.relais("token", "agent", "nowhere").stderr
     assert "relais invite agent fs-moreuil" in own_house.relais("invite", "--help").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "service"),
+    [
+        (("agent", "fs-moreuil"), "orientation"),
+        (("agent", "fs-moreuil", "--service", "referral"), "referral"),
+        (("site", "fs-moreuil", "--service", "referral"), "referral"),
+        (("partner", "cpam"), "referral"),
+    ],
+)
+def test_a_link_leads_to_the_roles_own_pages(own_house: House, arguments: tuple[str, ...], service: str) -> None:
+    """Where the role's work begins, or where `--service` says; its invitation is for that service alone."""
+    link = own_house.relais("invite", *arguments).stdout.strip()
+    address, _, invitation = link.partition("/login?invitation=")
+    assert address == own_house.url(service)
+    assert claims_of(invitation)["aud"].endswith(f"/invitation/{service}")
+
+
+def test_a_role_is_not_invited_where_it_has_no_page(own_house: House) -> None:
+    """Exit code 2, naming the services where it has some."""
+    for service in ("orientation", "nowhere"):
+        done = own_house.relais("invite", "partner", "cpam", "--service", service)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "partner has no page there; it has at referral" in done.stderr
 
 
 def test_a_link_lets_in_once(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
@@ -112,12 +137,12 @@ def test_who_presses_twice_is_in(own_house: House, browsers: Callable[[], httpx.
     agent, other, invitation = browsers(), browsers(), invited(own_house)
     enter(agent, invitation)
     again = enter(agent, invitation)
-    assert (again.status_code, again.headers["Location"], again.headers.get("Set-Cookie")) == (303, "/", None)
+    assert (again.status_code, again.headers["Location"], again.headers.get("Set-Cookie")) == (303, "./", None)
     assert number_of_sessions(own_house, invitation) == 1
     enter(other, invited(own_house))
     refused = enter(other, invitation)
     assert refused.status_code == 403
-    assert '<a href="/">' in refused.text
+    assert '<a href="./">' in refused.text
     agent.post("/logout")
     assert enter(agent, invitation).status_code == 403
     assert not is_in(agent)
@@ -156,7 +181,7 @@ def test_logging_out_ends_a_stolen_cookie_too(own_house: House, browsers: Callab
     thief.cookies.set(COOKIE, agent.cookies[COOKIE])
     assert is_in(thief)
     answer = agent.post("/logout")
-    assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./login")
     assert (set_cookie(answer).value, set_cookie(answer)["max-age"]) == ("", "0")
     assert (is_in(agent), is_in(thief)) == (False, False)
     assert agent.post("/logout").status_code == 303
@@ -280,7 +305,7 @@ def test_a_form_is_read_as_a_browser_sends_it(
 def test_pages_bring_nothing_from_elsewhere_and_tell_nobody(own_house: House, browser: httpx.Client) -> None:
     """One script of our own, no inline style, a policy that says so; a page's address is told to nobody it links to."""
     page = browser.get("/login", params={"invitation": invited(own_house)})
-    assert re.findall(r"<script[^>]*>", page.text) == ['<script src="/assets/once.js" defer>']
+    assert re.findall(r"<script[^>]*>", page.text) == ['<script src="./assets/once.js" defer>']
     assert not re.search(r"style=|<style|\son\w+=", page.text)
     assert "style-src 'self'" in page.headers["Content-Security-Policy"]
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]

@@ -34,5 +34,5 @@ def is_in(browser: httpx.Client) -> bool:
     answer = browser.get("/")
     assert answer.status_code in {200, 303}
     if answer.status_code == 303:
-        assert answer.headers["Location"] == "/login"
+        assert answer.headers["Location"] == "./login"
     return answer.status_code == 200

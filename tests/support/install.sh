@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make test` needs beside Python: a broker, a browser, promtool and curl. Root installs Debian's packages;
+# What `make test` needs beside Python: a broker, a browser, promtool, curl, nginx and Node. Root installs Debian's packages;
 # none of their services is started or enabled, so nothing listens that was not listening before.
 set -eu
 
@@ -8,6 +8,9 @@ missing=
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing="$missing chromium"
 command -v promtool >/dev/null || missing="$missing prometheus"
 command -v curl >/dev/null || missing="$missing curl"
+[ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing="$missing nginx"
+command -v node >/dev/null || missing="$missing nodejs"
+command -v npm >/dev/null || missing="$missing npm"
 set -- /usr/lib/*/libatomic.so.1 # what drives the browser is linked to it, and the browser is not
 [ -e "$1" ] || missing="$missing libatomic1"
 [ -n "$missing" ] || exit 0
@@ -35,5 +38,6 @@ apt-get -qq update
 DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
 if command -v systemctl >/dev/null; then
     case $missing in *rabbitmq-server*) systemctl --quiet disable rabbitmq-server epmd.socket || : ;; esac
+    case $missing in *nginx*) systemctl --quiet disable nginx || : ;; esac
     case $missing in *prometheus*) systemctl --quiet disable prometheus || : ;; esac
 fi

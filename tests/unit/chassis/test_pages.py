@@ -16,6 +16,8 @@ OWN: dict[str, Callable[[], str]] = {
     "login": lambda: pages.login("abc", INVITATION),
     "how to get in": pages.no_login,
     "refused": lambda: pages.no_login(refused=True),
+    "by a provider": lambda: pages.no_login(provider="ProConnect"),
+    "logged out": lambda: pages.logged_out("https://id.example/end?a=b&c=d", "ProConnect"),
     "error": lambda: pages.error(Rejected("too-large", "Le corps dépasse 3 octets.", status=413)),
 }
 
@@ -25,14 +27,15 @@ def test_a_page_can_be_read_without_eyes_and_brings_nothing(name: str) -> None:
     """Language, landmarks, one heading, a skip link whose target exists; no script but our own, no inline style."""
     page = OWN[name]()
     assert '<html lang="fr">' in page
-    for part in ("<header>", '<main id="contenu"', "<footer>", 'href="#contenu"', 'href="/assets/relais.css"'):
+    for part in ("<header>", '<main id="contenu"', "<footer>", 'href="#contenu"', 'href="<root/>/assets/relais.css"'):
         assert part in page
     assert page.count("<h1>") == 1
     assert re.search(r"<title>\S.+ – Relais</title>", page)
-    scripts = ['<script src="/assets/once.js" defer></script>'] if name == "login" else []
+    scripts = ['<script src="<root/>/assets/once.js" defer></script>'] if name == "login" else []
     assert re.findall(r"<script.*", page) == scripts
-    assert not re.search(r"style=|<style|\son\w+=|(?:src|href)=\"(?:https?:)?//", page)
-    assert "Se déconnecter" not in page
+    assert not re.search(r"style=|<style|\son\w+=|src=\"(?:https?:)?//", page)
+    assert ('"https://' in page) == (name == "logged out")
+    assert "Se déconnecter</button>" not in page
 
 
 def test_what_is_shown_is_text() -> None:
@@ -50,7 +53,23 @@ def test_the_login_page_says_whom_the_link_is_for(role: Role, word: str) -> None
 
 def test_who_was_refused_finds_the_way_back() -> None:
     """A link to the first page, where who is in already goes on."""
-    assert '<a href="/">' in OWN["refused"]()
+    assert '<a href="<root/>/">' in OWN["refused"]()
+
+
+def test_who_has_no_link_is_told_of_the_provider() -> None:
+    """By its name, where there is one; a refused link leaves that way open."""
+    for page in (pages.no_login(provider="A & B"), pages.no_login(refused=True, provider="A & B")):
+        assert '<a class="button" href="<root/>/oidc/start">Se connecter avec A &amp; B</a>' in page
+        assert "demandez un lien à la personne qui administre Relais" in page
+    assert "oidc" not in pages.no_login()
+
+
+def test_no_data_is_taken_for_the_way_back(tmp_path: Path) -> None:
+    """It is markup, and data is escaped: an address in a page is ours."""
+    (tmp_path / "mine.html").write_text("{{ root }}/login {{ word }}")
+    assert pages.environment(tmp_path).get_template("mine.html").render(word=pages.ROOT) == (
+        "<root/>/login &lt;root/&gt;"
+    )
 
 
 def test_an_error_says_its_status_in_words() -> None:
@@ -73,7 +92,7 @@ def test_a_service_extends_the_frame(tmp_path: Path) -> None:
     page = mine.render(word="a < b", logged_in=True)
     assert "<p>a &lt; b</p>" in page
     assert re.search(
-        r'<form [^>]*method="post" action="/logout">\s*<button type="submit">Se déconnecter</button>', page
+        r'<form [^>]*method="post" action="<root/>/logout">\s*<button type="submit">Se déconnecter</button>', page
     )
     assert "/logout" not in mine.render(word="")
     with pytest.raises(UndefinedError):

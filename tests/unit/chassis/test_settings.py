@@ -11,6 +11,10 @@ from services.chassis.settings import BadSettings, Settings, described, load_set
 BAD = {
     "RELAIS_AMQP_URL": "http://user:secret@host/",
     "RELAIS_AMQP_URL_PARTNERS": "secret@host",
+    "RELAIS_AMQP_CA_FILE": "/nowhere/secret.pem",
+    "RELAIS_AMQP_MANAGEMENT_URL": "amqp://user:secret@host",
+    "RELAIS_AMQP_MANAGEMENT_PASSWORD_FILE": "/nowhere/secret",
+    "RELAIS_AMQP_PUBLIC_URL": "amqps://user:secret@host",
     "RELAIS_DATABASE_URL_INTAKE": "mysql://user:secret@host/x",
     "RELAIS_DATABASE_URL_ORIENTATION": "secret",
     "RELAIS_DATABASE_URL_REFERRAL": "",
@@ -19,6 +23,7 @@ BAD = {
     "RELAIS_ORIENTATION_HTTP": "127.0.0.1:0",
     "RELAIS_REFERRAL_HTTP": "127.0.0.1:65536",
     "RELAIS_REPORTING_HTTP": "127.0.0.1:http",
+    "RELAIS_OIDC_ISSUER": "http://secret.example",
     "RELAIS_MAX_BODY_BYTES": "0",
     "RELAIS_BATCH_SIZE": "1001",
     "RELAIS_LEDGER_DAYS": "731",
@@ -65,6 +70,7 @@ def test_without_an_environment_everything_is_embedded(monkeypatch: pytest.Monke
     settings = load_settings()
     assert settings.in_memory
     assert settings.partners_url is None
+    assert settings.ingest_url is None
     assert settings.database_url("intake") is None
     assert settings.delays == [1, 5, 30, 120, 600]
     assert Settings(state=tmp_path).state == tmp_path
@@ -91,15 +97,32 @@ def test_a_database_url_names_the_driver_whatever_the_operator_wrote(scheme: str
     assert settings.database_url("intake") == "postgresql+psycopg://u:p@h/d"
 
 
-def test_the_partners_vhost_is_beside_the_internal_one() -> None:
-    """Same host and account, another vhost; unless told otherwise."""
+def test_the_outsiders_vhosts_are_beside_the_internal_one() -> None:
+    """Same host and account, another vhost; unless told otherwise. Of a cluster each node's."""
     inside = "amqp://u:p@h:5672/relais"
     assert Settings(amqp_url=inside).partners_url == "amqp://u:p@h:5672/partners"
     assert Settings(amqp_url=inside, amqp_url_partners="amqp://v@h2/out").partners_url == "amqp://v@h2/out"
+    assert Settings(amqp_url="amqp://a/x;amqp://b/x").ingest_url == "amqp://a/ingest;amqp://b/ingest"
+    assert Settings(amqp_url=inside, amqp_url_ingest="amqp://v@h2/in").ingest_url == "amqp://v@h2/in"
 
 
-def test_a_public_url_takes_the_port_of_each_service() -> None:
+@pytest.mark.parametrize("missing", ["RELAIS_OIDC_CLIENT_ID", "RELAIS_OIDC_CLIENT_SECRET_FILE"])
+def test_a_provider_is_named_whole(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """With its client and its secret, or not at all."""
+    for name in ("RELAIS_OIDC_CLIENT_ID", "RELAIS_OIDC_CLIENT_SECRET_FILE"):
+        monkeypatch.setenv(name, "a")
+    load_settings()
+    monkeypatch.setenv("RELAIS_OIDC_ISSUER", "http://localhost:3000")
+    load_settings()
+    monkeypatch.delenv(missing)
+    with pytest.raises(BadSettings, match=rf"^{missing}: .*must be set where RELAIS_OIDC_ISSUER is$"):
+        load_settings()
+
+
+def test_a_public_url_takes_the_name_or_the_port_of_each_service() -> None:
     """One origin behind a reverse proxy, or one port each."""
+    one = Settings(public_url="https://relais.example/{service}/")
+    assert one.url("intake") == "https://relais.example/intake"
     each = Settings(public_url="https://relais.example:{port}/", intake_http="0.0.0.0:9001")
     assert each.url("intake") == "https://relais.example:9001"
     assert Settings(public_url="https://relais.example/").url("reporting") == "https://relais.example"
