@@ -124,8 +124,8 @@ def houses(
 def house(houses: Callable[..., House], rabbit: Rabbit, vhosts: Callable[[], str]) -> House:
     """The running house that most tests share: leave it running, and expect others' visits in it.
 
-    As in production, partners have a vhost of their own.
+    As in production, sites and partners have vhosts of their own.
     """
-    shared = houses(RELAIS_AMQP_URL_PARTNERS=rabbit.url(vhosts()))
+    shared = houses(RELAIS_AMQP_URL_INGEST=rabbit.url(vhosts()), RELAIS_AMQP_URL_PARTNERS=rabbit.url(vhosts()))
     shared.start()
     return shared

@@ -103,6 +103,7 @@ class House:
             "HOME": str(folder),
             "RELAIS_STATE": str(folder),
             "RELAIS_AMQP_URL": amqp_url,
+            "RELAIS_AMQP_URL_INGEST": amqp_url,
             "RELAIS_AMQP_URL_PARTNERS": amqp_url,
             "RELAIS_LOG_FORMAT": "json",
             "RELAIS_RETRY_DELAYS": "0.2,0.4",

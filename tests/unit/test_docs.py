@@ -12,12 +12,14 @@ from pydantic import BaseModel
 
 from services.chassis.commands import configuration_page
 from services.chassis.settings import described
+from services.contracts.codes import REFERRAL_STATE_LABELS
 from services.contracts.envelope import CloudEvent
-from services.contracts.referral import PartnerReferralSent
+from services.contracts.referral import FOR_PARTNERS
 from services.contracts.topology import SERVICES
 from services.intake.forms import VisitAnswer, VisitForm
 from services.network import load_files
-from services.referral.forms import AnswerForm, AnswerTaken, ReferralForm, ReferralTaken
+from services.referral.domain.life import DUTIES, drawn
+from services.referral.forms import AnswerForm, AnswerTaken, PostedAnswer, ReferralForm, ReferralTaken, WithdrawForm
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted({*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")})
@@ -54,9 +56,10 @@ def form_of(document: dict[str, Any]) -> type[BaseModel] | None:
         ("reference", VisitAnswer),
         ("specversion", CloudEvent),
         ("step", AnswerTaken),
-        ("answer_id", AnswerForm),
+        ("answer_id", PostedAnswer if "referral_id" in document else AnswerForm),
         ("agreed", ReferralForm),
         ("state", ReferralTaken),
+        ("reason", WithdrawForm),
     ):
         if field in document:
             return form
@@ -98,8 +101,9 @@ def test_every_example_is_what_the_services_take_and_give(page: Path) -> None:
     for document in examples(page):
         form = form_of(document)
         if form is CloudEvent:
-            PartnerReferralSent.model_validate(CloudEvent.model_validate(document).data)
-            assert set(document["data"]) == set(PartnerReferralSent.model_fields)
+            kind = next(each for each in FOR_PARTNERS if document["type"] == each.TYPE)
+            kind.model_validate(CloudEvent.model_validate(document).data)
+            assert set(document["data"]) == set(kind.model_fields)
         elif form is not None:
             form.model_validate(document)
             assert set(document) <= set(form.model_fields)
@@ -134,3 +138,13 @@ def test_the_network_file_of_the_guide_is_right(tmp_path: Path) -> None:
     found = load_files([ROOT / "deploy" / "networks" / "national.toml", file])
     told = f"{len(found.sites)} sites, {len(found.partners)} partners, {len(found.lines)} lines"
     assert told in page.read_text(encoding="utf-8")
+
+
+def test_a_referrals_life_is_drawn_from_the_code() -> None:
+    """The diagram is the code's, to the letter: `services.referral.domain.life.drawn`; its table has every duty."""
+    page = ROOT / "docs" / "vie-d-une-orientation.md"
+    assert fenced(page, "mermaid") == [drawn() + "\n"]
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| ([^|]+) \| [^|]+ \| ([^|]+) \|", page.read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert rows == [(state, REFERRAL_STATE_LABELS[state], each.label) for state, each in DUTIES.items()]

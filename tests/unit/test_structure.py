@@ -50,7 +50,7 @@ FORBIDDEN = {
     "the chassis a service": ("chassis/outbox.py", "import services.orientation.rules", "imports go down"),
     "the wire format the chassis": ("contracts/codes.py", "import services.chassis.clock", "imports go down"),
     "a domain SQLAlchemy": ("orientation/domain/visit.py", "import sqlalchemy", "a domain is plain Python"),
-    "a domain pydantic": ("referral/domain.py", "import pydantic", "a domain is plain Python"),
+    "a domain pydantic": ("intake/domain.py", "import pydantic", "a domain is plain Python"),
     "a domain its own tables": ("intake/domain.py", "import services.intake.tables", "rooms of a service"),
     "queries their handlers": ("reporting/queries.py", "import services.reporting.handlers", "rooms of a service"),
     "a handler nameko": ("intake/handlers.py", "import nameko", "frameworks stay in the chassis"),
