@@ -14,7 +14,7 @@ from services.chassis.ticking import every
 from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed
 from services.network import load
-from services.referral import deadlines, handlers, letters, queries, toward_sites
+from services.referral import deadlines, handlers, letters, notices, queries, toward_sites
 from services.referral.forms import (
     AnswerForm,
     AnswerTaken,
@@ -103,3 +103,8 @@ class ReferralService(ReferralPages):
     def on_time(self) -> None:
         """Reminders, calls to named contacts, expiry."""
         deadlines.ring(self.app, self.network)
+
+    @every(notices.EVERY_SECONDS, apart=True)
+    def on_minute(self) -> None:
+        """Mails to partners that something waits."""
+        notices.send(self.app, self.network)

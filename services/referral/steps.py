@@ -20,6 +20,8 @@ from services.referral.tables import changes, history, referrals
 
 # Who acts where nobody does: the clock.
 SYSTEM = "relais"
+# The line's own reason may name who was first, or why: the next recipient need not know.
+_NEXT = "Destinataire suivant prévu par la table du réseau pour ce besoin, avec l’accord de la personne."
 S = ReferralState
 _EVENT_OF: dict[ReferralState, type[events.ReferralMoved]] = {
     S.RECEIVED: events.ReferralReceived,
@@ -153,11 +155,12 @@ class Moves:
         due_at, wake_at = first_times(S.SENT, day, clock, department)
         assert due_at is not None
         bounces = row.bounces + 1
-        kept = ("orientation_id", "proposal", "visit_id", "case_id", "site", "need", "reason")
+        kept = ("orientation_id", "proposal", "visit_id", "case_id", "site", "need")
         self.work.execute(
             insert(referrals).values(
                 **{name: getattr(row, name) for name in kept},
                 id=next_id,
+                reason=_NEXT,
                 partner=partner,
                 category=recipient["category"],
                 department=department,
@@ -193,7 +196,8 @@ class Moves:
         )
         tell_sent(
             events.ReferralSent(
-                **{name: getattr(row, name) for name in ("visit_id", "site", "need", "reason")},
+                **{name: getattr(row, name) for name in ("visit_id", "site", "need")},
+                reason=_NEXT,
                 referral_id=next_id,
                 case=row.case_id,
                 partner=partner,

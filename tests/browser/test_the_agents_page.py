@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 
 from services.contracts.references import new_reference
 from tests.browser.conftest import DESKTOP, PHONE, Visited
+from tests.browser.keyboard import follow, press, send, sound, tab_to
 from tests.support.house import House
 
 REFERENCE = new_reference(b"\1\2\3\4\5\6\7")
@@ -32,34 +33,6 @@ def counter(request: pytest.FixtureRequest, visit_page: Callable[[dict[str, int]
     return seen
 
 
-def tab_to(seen: Visited, selector: str) -> None:
-    """Press Tab until what the selector means has the focus: all that can be used can be reached."""
-    wanted = seen.page.locator(selector).first
-    for _ in range(250):
-        if wanted.evaluate("element => element === document.activeElement"):
-            return
-        seen.page.keyboard.press("Tab")
-    pytest.fail(f"Tab does not reach {selector}")
-
-
-def press(seen: Visited, selector: str, key: str = "Enter") -> None:
-    """Go there by Tab, and press a key."""
-    tab_to(seen, selector)
-    seen.page.keyboard.press(key)
-
-
-def follow(seen: Visited, selector: str) -> None:
-    """Go there by Tab, press Enter, and wait for the page that it leads to."""
-    tab_to(seen, selector)
-    send(seen)
-
-
-def send(seen: Visited) -> None:
-    """Press Enter, and wait for the page that it leads to."""
-    with seen.page.expect_navigation():
-        seen.page.keyboard.press("Enter")
-
-
 def fill_in(seen: Visited, *needs: str, commune: str = "Moreuil", publics: tuple[str, ...] = ("neet",)) -> None:
     """Fill the form in by keyboard, and ask."""
     for need in needs:
@@ -71,13 +44,6 @@ def fill_in(seen: Visited, *needs: str, commune: str = "Moreuil", publics: tuple
     tab_to(seen, "#commune")
     seen.page.keyboard.type(commune)
     follow(seen, "text=Voir qui rencontrer")
-
-
-def sound(seen: Visited) -> None:
-    """Nothing of WCAG 2.1 AA is broken, nothing is wider than the screen, no policy was broken."""
-    assert seen.violations() == []
-    assert not seen.scrolls_sideways()
-    assert [each for each in seen.complaints if "422" not in each] == []
 
 
 @BOTH

@@ -25,6 +25,7 @@ CALLS = {
         ("post", "/v1/referrals"),
         ("get", "/v1/referrals/events"),
         ("post", "/v1/referrals/{referral_id}/answers"),
+        ("post", "/v1/referrals/{referral_id}/withdraw"),
     },
     "reporting": {("get", "/v1/cases/{case}"), ("get", "/v1/reports/activity"), ("get", "/")},
 }

@@ -7,10 +7,12 @@ from typing import Any
 
 from services.contracts.codes import (
     CATEGORY_LABELS,
+    DECLINE_REASON_LABELS,
     NEED_LABELS,
+    REFERRAL_OUTCOME_LABELS,
     REFERRAL_STATE_LABELS,
-    DeclineReason,
-    ReferralOutcome,
+    WAITING_LABELS,
+    WITHDRAW_REASON_LABELS,
     ReferralState,
     Waiting,
     WithdrawReason,
@@ -29,31 +31,10 @@ class InPlace(StrEnum):
     REROUTED = "rerouted"
 
 
-REASON_LABELS: dict[str, str] = {
-    DeclineReason.PERSON_UNREACHABLE: "personne injoignable",
-    DeclineReason.PERSON_ABSENT: "personne absente",
-    DeclineReason.ALREADY_EMPLOYED: "déjà en emploi",
-    DeclineReason.ALREADY_IN_TRAINING: "déjà en formation",
-    DeclineReason.NOT_ELIGIBLE: "conditions non remplies",
-    DeclineReason.NOT_MOBILE: "pas de moyen de se déplacer",
-    DeclineReason.NOT_INTERESTED: "pas intéressée",
-    DeclineReason.OBSTACLES_FIRST: "d’autres freins à lever d’abord",
-    DeclineReason.NO_CAPACITY: "plus de place",
-    DeclineReason.DUPLICATE: "demande déjà reçue",
-    DeclineReason.OUT_OF_TERRITORY: "hors du territoire",
-    DeclineReason.OUT_OF_REMIT: "hors des missions du partenaire",
-    DeclineReason.OTHER: "autre motif",
-    ReferralOutcome.HELPED: "personne aidée",
-    ReferralOutcome.COULD_NOT_CONTACT: "personne injoignable",
-    ReferralOutcome.COULD_NOT_HELP: "pas d’aide possible",
-    ReferralOutcome.NO_LONGER_INTERESTED: "personne plus intéressée",
-    ReferralOutcome.REFERRED_ELSEWHERE: "orientée vers un autre service",
-    WithdrawReason.PERSON: "à la demande de la personne",
-    WithdrawReason.SENDER: "à l’initiative de l’expéditeur",
-    WithdrawReason.ENTERED_IN_ERROR: "saisie par erreur",
-    Waiting.RECEPTION: "pas d’accusé de réception",
-    Waiting.ANSWER: "pas de réponse",
-    Waiting.NEWS: "pas de nouvelles",
+REASON_LABELS = {
+    str(code): label
+    for labels in (DECLINE_REASON_LABELS, REFERRAL_OUTCOME_LABELS, WITHDRAW_REASON_LABELS, WAITING_LABELS)
+    for code, label in labels.items()
 }
 # How a recipient is spoken of before its referral's sending is known: events arrive in any order.
 _SOMEBODY = {

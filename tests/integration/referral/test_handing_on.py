@@ -19,7 +19,7 @@ def decline(desk: Desk, referral: object = None, by: str = HELPS, **said: str) -
 
 
 def test_a_refusal_hands_on(desk: Desk) -> None:
-    """With a new id, the same need and reason, and the refusal's reason told inside, not to the next."""
+    """With a new id and the same need; the next is told neither the refusal's reason nor the first one's."""
     referral = desk.open()
     assert decline(desk, referral) == THEN
     (moved,) = desk.documents("ReferralRerouted")
@@ -27,6 +27,7 @@ def test_a_refusal_hands_on(desk: Desk) -> None:
     (view,) = desk.documents("ReferralSent", recipient=THEN)
     assert view["referral_id"] == moved["next_referral_id"] != str(referral)
     assert "no-capacity" not in str(view)
+    assert desk.row(referral).reason not in str(view)
     assert desk.told(HELPS) == ["ReferralSent", "ReferralDeclined"]
 
 

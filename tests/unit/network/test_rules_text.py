@@ -29,7 +29,7 @@ def test_rules_are_read_again_as_they_were() -> None:
     again = read_rules(rules_text(network))
     for part in ("rules_version", "charters", "sites", "lines"):
         assert getattr(again, part) == getattr(network, part)
-    no_rules = {"subscription": "amqp", "webhook": None, "clocks": Clocks(), "contact": None}
+    no_rules = {"subscription": "amqp", "webhook": None, "clocks": Clocks(), "contact": None, "notify": ()}
     assert again.partners == tuple(partner.model_copy(update=no_rules) for partner in network.partners)
     assert network.contact_sheets
     assert not again.contact_sheets

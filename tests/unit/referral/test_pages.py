@@ -187,6 +187,14 @@ def test_a_long_list_leads_on_and_keeps_what_was_chosen() -> None:
     assert "Page 2 sur 3" in page
 
 
+def test_a_search_that_finds_nothing_says_so() -> None:
+    """And not that nothing is to be done."""
+    page = pages.inbox(board(number="4E5F-6071"))
+    assert "Aucune orientation ne correspond." in page
+    assert "Aucune orientation n’attend votre réponse." not in page
+    assert "Aucune orientation n’attend votre réponse." in pages.inbox(board())
+
+
 def test_a_short_list_needs_no_filter() -> None:
     """Ten are found by eye; whoever has chosen something can undo it."""
     assert 'method="get"' not in pages.inbox(board(card(), total=10))
