@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, Field, FilePath, ValidationError, ValidationInfo
+from pydantic import AfterValidator, EmailStr, Field, FilePath, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.chassis import tls
@@ -98,6 +98,27 @@ def _issuer(value: str) -> str:
 def _with_issuer(value: object, info: ValidationInfo) -> object:
     if value is None and info.data.get("oidc_issuer"):
         reason = "must be set where RELAIS_OIDC_ISSUER is"
+        raise ValueError(reason)
+    return value
+
+
+def _smtp(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        parts = urlsplit("")
+    fine = parts.scheme in ("smtp", "smtps") and parts.hostname and not (parts.path.strip("/") or parts.query)
+    if not fine or parts.password is not None:
+        reason = "expected smtp://user@host:587 or smtps://user@host:465; the password is in a file"
+        raise ValueError(reason)
+    return value
+
+
+def _with_smtp(value: object, info: ValidationInfo) -> object:
+    url = info.data.get("smtp_url")
+    if value is None and url and (info.field_name == "mail_from" or urlsplit(url).username):
+        reason = "must be set where RELAIS_SMTP_URL is, the password where it names a user"
         raise ValueError(reason)
     return value
 
@@ -206,6 +227,17 @@ class Settings(BaseSettings):
     )
     parked_days: int = Field(
         90, ge=1, le=365, description="How long a parked event waits for somebody. The same for all services."
+    )
+    smtp_url: Annotated[str, AfterValidator(_smtp)] | None = Field(
+        None,
+        description="Mail server for notices to partners: smtp://user@host:587 (STARTTLS, but for localhost and"
+        " 127.0.0.1) or smtps://user@host:465. Default: no mail is sent.",
+    )
+    smtp_password_file: Annotated[FilePath | None, AfterValidator(_with_smtp)] = Field(
+        None, validate_default=True, description="That user’s password."
+    )
+    mail_from: Annotated[EmailStr | None, AfterValidator(_with_smtp)] = Field(
+        None, validate_default=True, description="Address that these mails come from."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level logged.")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="`auto`: console on a terminal.")

@@ -67,7 +67,7 @@ def post(client: httpx.Client, url: str, keys: Sequence[bytes], id_: str, body: 
     except httpx.TimeoutException:
         judged.append(_TOO_SLOW)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        judged.append(Outcome(delivered=False, reason=_reason(error)))
+        judged.append(Outcome(delivered=False, reason=words_of(error)))
     finally:
         limit.cancel()
     return judged[0]  # the status was the answer, however its body ended
@@ -124,7 +124,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _reason(error: Exception) -> str:
+def words_of(error: Exception) -> str:
     """Why nothing came back, in a few words that hold no address."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):

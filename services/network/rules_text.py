@@ -16,7 +16,7 @@ from services.network.schema import Charter, Line, Network, Partner, Site
 
 _DIGEST_LENGTH = 8
 # How a partner is told, and when and by whom it is reminded, decides no proposal; an address may be a secret.
-_NO_RULES = {"partners": {"__all__": {"subscription", "webhook", "clocks", "contact"}}}
+_NO_RULES = {"partners": {"__all__": {"subscription", "webhook", "clocks", "contact", "notify"}}}
 
 
 class _Rules(BaseModel):

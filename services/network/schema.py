@@ -10,7 +10,16 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from services.contracts.codes import AgeBand, Category, Need, Obstacle, Public, department_of
 from services.contracts.intake import Commune, Department, Identifier
 from services.network.advice import ContactSheet, Information, Journey
-from services.network.vocabulary import Covers, FileTable, NeedOrGroup, Text, WebhookAddress, shape, spelt_out
+from services.network.vocabulary import (
+    Covers,
+    EmailAddress,
+    FileTable,
+    NeedOrGroup,
+    Text,
+    WebhookAddress,
+    shape,
+    spelt_out,
+)
 
 
 def _refuse_unknown_age(ages: frozenset[AgeBand]) -> None:
@@ -106,7 +115,7 @@ class NamedContact(FileTable):
     name: Text
     role: Text | None = None
     phone: Text | None = None
-    email: Text | None = None
+    email: EmailAddress | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> Self:
@@ -124,7 +133,7 @@ class Partner(FileTable):
     data go there: a public mission with the right to object, or the person's agreement (RGPD, art. 6). A partner that
     `reveals_health` receives nobody but for a disability or an illness: being referred there tells it (art. 9).
     `by_choice` says that no line names the kind, on purpose: only an agent's own choice leads there. `contact` is who
-    is called in about referrals without an answer.
+    is called in about referrals without an answer; `notify` are the addresses that are told by mail that some wait.
     """
 
     id: Identifier
@@ -141,6 +150,7 @@ class Partner(FileTable):
     by_choice: bool = False
     clocks: Clocks = Clocks()
     contact: NamedContact | None = None
+    notify: tuple[EmailAddress, ...] = ()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

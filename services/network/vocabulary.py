@@ -4,7 +4,8 @@ from enum import StrEnum
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, StringConstraints, Tag, validate_email
+from pydantic_core import PydanticCustomError
 
 from services.contracts.codes import EMPLOYMENT_NEEDS, Need
 
@@ -40,6 +41,21 @@ def _receives(address: str) -> str:
 
 
 WebhookAddress = Annotated[str, AfterValidator(_receives)]
+
+
+def _mailbox(address: str) -> str:
+    """Refuse what is no address of one mailbox: no name beside it, nothing that would be another line of a mail."""
+    try:
+        found = validate_email(address)[1]
+    except PydanticCustomError:
+        found = ""
+    if not found or not found.isascii() or found.casefold() != address.casefold():
+        reason = "une adresse électronique est attendue, sans nom ni accent, telle que accueil@exemple.fr"
+        raise ValueError(reason)
+    return found
+
+
+EmailAddress = Annotated[str, AfterValidator(_mailbox)]
 
 
 def shape(value: object) -> str:

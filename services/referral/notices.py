@@ -205,7 +205,7 @@ def _digest(partner: Partner, connection: Connection, span: _Span, app: App) -> 
 def _call(partner: Partner, connection: Connection, span: _Span, app: App) -> Notice | None:
     """Which of those that the contact is called in for are still where they were, and since when."""
     kinds = (events.ReferralEscalated.TYPE,)
-    found = span.told(partner.id, kinds, _ROW.id.distinct(), _ROW.state, _ROW.since)
+    found = span.told(partner.id, kinds, _ROW.id, _ROW.state, _ROW.since).distinct()
     rows = connection.execute(found.where(_ROW.state.in_(life.OPEN), _ROW.escalations > 0)).all()
     if not rows:
         return None

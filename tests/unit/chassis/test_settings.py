@@ -24,6 +24,9 @@ BAD = {
     "RELAIS_REFERRAL_HTTP": "127.0.0.1:65536",
     "RELAIS_REPORTING_HTTP": "127.0.0.1:http",
     "RELAIS_OIDC_ISSUER": "http://secret.example",
+    "RELAIS_SMTP_URL": "smtp://user:secret@host",
+    "RELAIS_SMTP_PASSWORD_FILE": "/nowhere/secret",
+    "RELAIS_MAIL_FROM": "Secret <secret>",
     "RELAIS_MAX_BODY_BYTES": "0",
     "RELAIS_BATCH_SIZE": "1001",
     "RELAIS_LEDGER_DAYS": "731",
@@ -117,6 +120,33 @@ def test_a_provider_is_named_whole(monkeypatch: pytest.MonkeyPatch, missing: str
     monkeypatch.delenv(missing)
     with pytest.raises(BadSettings, match=rf"^{missing}: .*must be set where RELAIS_OIDC_ISSUER is$"):
         load_settings()
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://host/secret", "https://secret", "smtp://", "smtp://host:secret", "smtps://host?secret", "smtp://[h"]
+)
+def test_what_is_no_mail_server(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """Only where it is and who logs in; the rest is not repeated."""
+    monkeypatch.setenv("RELAIS_SMTP_URL", url)
+    with pytest.raises(BadSettings, match=r"^RELAIS_SMTP_URL: .*expected smtp://") as caught:
+        load_settings()
+    assert "secret" not in str(caught.value).lower()
+
+
+def test_a_mail_server_is_named_whole(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the address that mails come from, and with a password where it names a user."""
+    told = r"^RELAIS_{}: .*must be set where RELAIS_SMTP_URL is"
+    monkeypatch.setenv("RELAIS_SMTP_URL", "smtp://localhost")
+    with pytest.raises(BadSettings, match=told.format("MAIL_FROM")):
+        load_settings()
+    monkeypatch.setenv("RELAIS_MAIL_FROM", "relais@poste.example")
+    load_settings()
+    monkeypatch.setenv("RELAIS_SMTP_URL", "smtps://relais%40poste.example@poste.example")
+    with pytest.raises(BadSettings, match=told.format("SMTP_PASSWORD_FILE")):
+        load_settings()
+    (tmp_path / "password").write_text("x", encoding="utf-8")
+    monkeypatch.setenv("RELAIS_SMTP_PASSWORD_FILE", str(tmp_path / "password"))
+    load_settings()
 
 
 def test_a_public_url_takes_the_name_or_the_port_of_each_service() -> None:

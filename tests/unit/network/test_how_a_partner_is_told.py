@@ -1,4 +1,4 @@
-"""`subscription` and `webhook` of a partner: what is taken, and how a mistake is told without its address."""
+"""`subscription`, `webhook` and `notify` of a partner: what is taken, and how a mistake is told without its address."""
 
 from pathlib import Path
 
@@ -98,3 +98,30 @@ def test_how_a_partner_is_told_is_no_rule(tmp_path: Path) -> None:
     assert version_of(told) == version_of(plain)
     assert "s3cret" not in rules_text(told)
     assert read_rules(rules_text(told)).partners == plain.partners
+
+
+def test_addresses_for_mails_are_taken_and_are_no_rules(tmp_path: Path) -> None:
+    """Several, written as people do; changing them makes no new version, and no kept text has them."""
+    without = load(written(tmp_path))
+    contact = 'contact = { name = "D. Exemple", email = "d.exemple@partenaire.example" }'
+    network = load(written(tmp_path, 'notify = ["Accueil@Partenaire.Example", "o\'brien@b.example"]', contact))
+    assert network.partners[0].notify == ("Accueil@partenaire.example", "o'brien@b.example")
+    assert version_of(network) == version_of(without)
+    assert "partenaire.example" not in rules_text(network).lower()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "accueil", "accueil@", "Accueil <a@b.example>", "a@b.example, c@d.example", "é@b.example", "a@bé.example",
+     r"a@b.example\nBcc: c@d.example", r"a@b.example\r\n", " a@b.example"],
+)  # fmt: skip
+def test_what_is_no_address_of_one_mailbox(tmp_path: Path, address: str) -> None:
+    """Of a partner as of its contact: nothing that would be a second recipient, or another line of a mail."""
+    for line, place in (
+        (f'notify = ["a@b.example", "{address}"]', "partners[0].notify[1]"),
+        (f'contact = {{ name = "D. Exemple", email = "{address}" }}', "partners[0].contact.email"),
+    ):
+        with pytest.raises(NetworkError) as refused:
+            load(written(tmp_path, line))
+        expected = "une adresse électronique est attendue, sans nom ni accent, telle que accueil@exemple.fr"
+        assert refused.value.problems == [f"essai.toml: {place}: {expected}"]
