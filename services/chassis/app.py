@@ -30,6 +30,7 @@ class Work:
         self._app = app
         self.connection = connection
         self.now = app.clock.now()  # the time of everything that this transaction tells
+        self.minute = self.now.replace(second=0, microsecond=0)
         self.ids = app.ids
         self.settings = app.settings
         self.traceparent = traceparent
@@ -53,14 +54,16 @@ class Work:
     def emit(self, data: EventData, *, recipient: str | None = None) -> None:
         """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside.
 
-        Outside, the trace begins anew: by a common one, two partners could match their files.
+        Outside, the trace begins anew, and time is told to the minute: by what is common, two partners could match their
+        files.
         """
+        outside = recipient is not None
         body = wrap(
             data,
-            id_=self.ids.new_text(),
-            time=self.now,
+            id_=self.ids.new_text(outside=outside),
+            time=self.minute if outside else self.now,
             base_url=self._app.settings.url(self._app.service),
-            traceparent=self.traceparent if recipient is None else self.ids.new_trace(),
+            traceparent=self.ids.new_trace() if outside else self.traceparent,
         )
         self._ledger.append(outbox.Entry(recipient, data.TYPE, data.routing_key(), body))
 

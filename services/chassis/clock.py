@@ -10,6 +10,7 @@ _LOW_12, _LOW_62 = (1 << 12) - 1, (1 << 62) - 1
 _TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 # Asking the system for chance costs more than all the rest of an identifier.
 _AT_ONCE = 1024
+_HOUR = 3_600_000
 
 
 class Clock:
@@ -19,12 +20,16 @@ class Clock:
         """The present instant, aware, in UTC."""
         return datetime.now(UTC)
 
+    def monotonic(self) -> float:
+        """Seconds that passed since some moment, whatever is done to the clock."""
+        return time.monotonic()
+
 
 class Ids:
     """The real source of identifiers: UUID version 7 (RFC 9562), a millisecond followed by 74 random bits.
 
-    New ones sort behind old ones, so that an index of millions of rows grows at its end. No counter within a
-    millisecond: two partners could match two referrals of one person by it (docs/decisions/15-identifiers.md).
+    New ones sort behind old ones, so that an index of millions of rows grows at its end. What partners see tells the
+    hour only: by the millisecond, two partners could match two referrals of one person (docs/decisions/15-identifiers.md).
     """
 
     def __init__(self) -> None:
@@ -34,9 +39,13 @@ class Ids:
         """A fresh identifier."""
         return UUID(int=self._number())
 
-    def new_text(self) -> str:
+    def new_outside(self) -> UUID:
+        """A fresh identifier that partners see."""
+        return UUID(int=self._number(_HOUR))
+
+    def new_text(self, *, outside: bool = False) -> str:
         """A fresh identifier as it is written, in a third of the time that `str(new())` takes."""
-        digits = f"{self._number():032x}"
+        digits = f"{self._number(_HOUR if outside else 1):032x}"
         return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
     def new_trace(self) -> str:
@@ -48,8 +57,10 @@ class Ids:
         """The W3C trace context that a caller gave, or a fresh one if that is none."""
         return given if isinstance(given, str) and _TRACEPARENT.fullmatch(given) else self.new_trace()
 
-    def _number(self) -> int:
+    def _number(self, grain: int = 1) -> int:
+        """`grain`: to how many milliseconds the time is told."""
         stamp, chance = time.time_ns() // 1_000_000, int.from_bytes(self._take(10))
+        stamp -= stamp % grain
         return stamp << 80 | 7 << 76 | (chance >> 62 & _LOW_12) << 64 | 0b10 << 62 | chance & _LOW_62
 
     def _take(self, number: int) -> bytes:

@@ -84,6 +84,6 @@ def _head(kind: type[EventData], base_url: str) -> str:
     return to_json(head).decode()[:-1]
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _stamp(time: datetime) -> str:
     return time.isoformat().replace("+00:00", "Z")

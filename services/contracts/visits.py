@@ -7,11 +7,13 @@ form has a field for one. Whoever sends one is told why there is none, and never
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ValidationError
-from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, PydanticKnownError
 
+from services.contracts.codes import Obstacle, Public
 from services.contracts.intake import Commune, NeedFacts
 
 DIAGNOSIS = (
@@ -33,6 +35,9 @@ _JUDGEMENT = re.compile(
     r")"
 )
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+MOST_CODES = 50
+# What is wrong is told up to this many times: a small document can be wrong in tens of thousands of places.
+_MOST_ERRORS = 200
 _COMMUNE = re.compile(r"\s*(?:2[AB]|[0-9]{2})[0-9]{3}\s*")
 
 
@@ -51,8 +56,8 @@ class Undiagnosed(BaseModel):
         try:
             return super().model_validate_json(json_data, **options)
         except ValidationError as error:
-            errors = error.errors(include_url=False)
-            judgements = [list(_judgements(each)) for each in errors]
+            errors = error.errors(include_url=False)[:_MOST_ERRORS]
+            judgements = [list(islice(_judgements(each), _MOST_ERRORS)) for each in errors]
             if not any(judgements):
                 raise
             told = [each for old, new in zip(errors, judgements, strict=True) for each in new or [_as_it_was(old)]]
@@ -77,7 +82,7 @@ def _as_it_was(error: ErrorDetails) -> InitErrorDetails:
 
 def _without_judgement(document: object) -> object:
     """What a form ignores, unread but for the names of its fields. Raises ValidationError at each one that judges."""
-    if errors := [_diagnosis(place) for place in _judging_places(document)]:
+    if errors := [_diagnosis(place) for place in islice(_judging_places(document), _MOST_ERRORS)]:
         raise ValidationError.from_exception_data("ignored", errors, "json", hide_input=True)
     return document
 
@@ -100,8 +105,22 @@ def _shaped(value: object) -> object:
     return value
 
 
+def at_most(number: int) -> BeforeValidator:
+    """Refuses a longer list before anything in it is looked at: pydantic's own limit counts what was right in it."""
+
+    def limited(value: object) -> object:
+        if isinstance(value, list | tuple) and len(value) > number:
+            context = {"field_type": "List", "max_length": number, "actual_length": len(value)}
+            raise PydanticKnownError("too_long", context)
+        return value
+
+    return BeforeValidator(limited)
+
+
 Ignored = Annotated[Any, AfterValidator(_without_judgement)]
 Residence = Annotated[Commune, BeforeValidator(_shaped)]
+Publics = Annotated[tuple[Public, ...], Field(max_length=MOST_CODES), at_most(MOST_CODES)]
+Obstacles = Annotated[tuple[Obstacle, ...], Field(max_length=MOST_CODES), at_most(MOST_CODES)]
 
 
 def repeated_needs(needs: Iterable[NeedFacts]) -> list[int]:

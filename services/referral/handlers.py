@@ -42,7 +42,7 @@ def open_referrals(event: CloudEvent[OrientationProposed], work: Work, network: 
 
 def _open(orientation: OrientationProposed, case: UUID, place: int, work: Work, network: Network) -> None:
     proposal = orientation.proposals[place]
-    now, referral_id, recipient = work.now, work.ids.new(), proposal.recipients[0]
+    now, referral_id, recipient = work.now, work.ids.new_outside(), proposal.recipients[0]
     agreed = _agreed(recipient, proposal, orientation, network)
     state = ReferralState.SENT if agreed else ReferralState.AWAITING_AGREEMENT
     clock, day = steps.clocks_of(recipient.partner, network), now.astimezone(clocks.PARIS).date()
@@ -126,6 +126,9 @@ def answer(
     if problem := life.answer_problem(form.state, form.reason, form.note, has_outcome=form.outcome is not None):
         field, detail = problem
         raise Rejected("invalid", detail, errors=[{"pointer": f"/{field}", "detail": detail}])
+    if form.appointment and not clocks.plausible(form.appointment.at, office.app.clock.now()):
+        detail = "Un rendez-vous est attendu entre le mois passé et les deux ans à venir."
+        raise Rejected("invalid", detail, errors=[{"pointer": "/appointment/at", "detail": detail}])
     with office.app.work(traceparent) as work:
         referral, side = _seen_from(referral_id, caller, work)
         if side is Side.SENDER:

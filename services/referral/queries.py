@@ -5,6 +5,7 @@ import binascii
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -154,9 +155,9 @@ def _view(row: Row[Any], caller: Caller, app: App, said: list[AnswerView], key: 
         reason=row.reason,
         state=ReferralState(row.state),
         due_at=row.due_at,
-        sent_at=row.opened_at,
-        changed_at=row.changed_at,
-        next=_next_step(row, app),
+        sent_at=_told(row.opened_at, caller),
+        changed_at=_told(row.changed_at, caller),
+        next=_next_step(row, caller, app),
         answers=said,
         reminders=row.reminders,
         sender=row.sender,
@@ -170,9 +171,15 @@ def _view(row: Row[Any], caller: Caller, app: App, said: list[AnswerView], key: 
     )
 
 
-def _next_step(row: Row[Any], app: App) -> NextStep | None:
+def _told(instant: datetime, caller: Caller) -> datetime:
+    """A time as a reader may know it: partners to the minute, as in their events."""
+    return instant.replace(second=0, microsecond=0) if caller.role == "partner" else instant
+
+
+def _next_step(row: Row[Any], caller: Caller, app: App) -> NextStep | None:
+    """Whether somebody took over from a partner is told to its sender alone."""
     duty = life.duty(ReferralState(row.state), taken_over=row.next_id is not None)
-    if duty is None:
+    if duty is None or (duty is life.REORIENT and row.partner == caller.org):
         return None
     return NextStep(
         owner=row.partner if duty.side is life.Side.RECIPIENT else row.sender or row.site,

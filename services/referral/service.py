@@ -83,8 +83,8 @@ class ReferralService(ReferralPages):
 
     @receive(outside.PARTNERS, role="partner", at_once=1)
     def on_answers(self, answers: list[Letter]) -> list[Reply]:
-        """An answer that a partner writes to `answers`; a refusal is an event of its own queue and ledger."""
-        return [letters.take_answer(answer, self.office) for answer in answers]
+        """An answer that a partner writes to `answers`; a refusal is an event of its own, while its budget lasts."""
+        return [letters.take_answer(answer, self.office, self.budget) for answer in answers]
 
     @http(
         "POST",

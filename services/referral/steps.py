@@ -60,10 +60,10 @@ def first_times(
 ) -> tuple[datetime | None, datetime | None]:
     """(due, wake) of a referral that begins on that day in Paris: the same for all of a day, which are many."""
     standing = clocks.Standing(state, datetime.combine(day, time(12), clocks.PARIS))
-    return _times(standing, clock, department)
+    return times(standing, clock, department)
 
 
-def _times(standing: clocks.Standing, clock: clocks.Clocks, department: str) -> tuple[datetime | None, datetime | None]:
+def times(standing: clocks.Standing, clock: clocks.Clocks, department: str) -> tuple[datetime | None, datetime | None]:
     is_holiday = is_holiday_in(department)
     coming = clocks.agenda(standing, clock, is_holiday)
     return clocks.due(standing, clock, is_holiday), coming[0] if coming else None
@@ -93,7 +93,7 @@ class Moves:
             values |= {"since": self.work.now, "reminders": 0, "escalations": 0}
         after = {name: values.get(name, getattr(row, name)) for name in ("since", "reminders", "escalations")}
         standing = clocks.Standing(step.state, **after)
-        due_at, wake_at = _times(standing, clocks_of(row.partner, self._network), row.department)
+        due_at, wake_at = times(standing, clocks_of(row.partner, self._network), row.department)
         statement = update(referrals).where(referrals.c.id == row.id)
         statement = statement.values(**values, due_at=due_at, wake_at=wake_at, change=changes.next_value())
         now = self.work.execute(statement.returning(*referrals.c)).one()
@@ -150,7 +150,7 @@ class Moves:
         return set(self.work.execute(select(chain.union_all(before).c.partner)).scalars())
 
     def _send_on(self, row: Row[Any], recipient: dict[str, Any], later: list[Any], reason: str | None) -> UUID:
-        next_id, partner, department = self.work.ids.new(), recipient["partner"], recipient["department"]
+        next_id, partner, department = self.work.ids.new_outside(), recipient["partner"], recipient["department"]
         clock, day = clocks_of(partner, self._network), self.work.now.astimezone(clocks.PARIS).date()
         due_at, wake_at = first_times(S.SENT, day, clock, department)
         assert due_at is not None

@@ -21,11 +21,13 @@ from sqlalchemy import (
 )
 
 from services.contracts.codes import ReferralState
+from services.referral.domain import life
 
 metadata = MetaData()
 EVENTS = ("reminded", "escalated", "rerouted")
 _KNOWN_STATE = "state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState))
 _NOW = text("now()")
+IS_OPEN = "state IN ({})".format(", ".join(f"'{state}'" for state in ReferralState if state in life.OPEN))
 changes = Sequence("referral_changes", metadata=metadata)
 FROM_A_VISIT = (
     "CASE WHEN sender IS NULL THEN num_nulls(orientation_id, proposal, visit_id, case_id) = 0"
@@ -58,7 +60,7 @@ referrals = Table(
     Column("fingerprint", LargeBinary),
     Column("sealed", LargeBinary),
     Column("since", DateTime(timezone=True), nullable=False, server_default=_NOW),
-    Column("wake_at", DateTime(timezone=True), server_default=_NOW),
+    Column("wake_at", DateTime(timezone=True)),
     Column("reminders", Integer, nullable=False, server_default="0"),
     Column("escalations", Integer, nullable=False, server_default="0"),
     Column("bounces", Integer, nullable=False, server_default="0"),
@@ -69,11 +71,11 @@ referrals = Table(
     Index("referrals_of_partner", "partner", "change"),
     Index("referrals_of_site", "site", "change"),
     Index("referrals_of_sender", "sender", "change", postgresql_where=text("sender IS NOT NULL")),
-    Index("referrals_to_wake", "wake_at", postgresql_where=text("wake_at IS NOT NULL")),
+    Index("referrals_to_wake", text("coalesce(wake_at, opened_at)"), postgresql_where=text(IS_OPEN)),
     comment="change: number of the last step, in commit order; what a reader pages by. sender, about, fingerprint and"
     " sealed are those of a referral that a partner sent to a site, which has neither orientation nor proposal."
     " fallbacks: whom else the rules named, each with whether the person agreed. since: when the clock of its state"
-    " began; wake_at: when it acts next. previous, next_id: whom it was taken over from, and who took it over.",
+    " began; wake_at: when it acts next, null: at once. previous, next_id: before it, after it.",
 )
 
 history = Table(

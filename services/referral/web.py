@@ -11,7 +11,7 @@ from services.chassis.provider import Provided
 from services.chassis.tokens import Role
 from services.network import Network, load
 from services.network.members import WebForMembers
-from services.referral import board, handlers, page_forms, pages
+from services.referral import board, handlers, letters, page_forms, pages
 from services.referral.cards import Card, Reader
 from services.referral.forms import WithdrawForm
 from services.referral.page_forms import AnswerPost, BoardQuery, Tried, WithdrawPost
@@ -32,6 +32,7 @@ class ReferralPages(WebForMembers):
     """What people of partners and sites see and press."""
 
     network: Network = Provided(lambda settings: load(settings.network))
+    budget: letters.Budget = Provided(lambda _: letters.Budget())
 
     @property
     def office(self) -> handlers.Office:

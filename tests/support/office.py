@@ -135,11 +135,13 @@ class Desk:
             found = select(outbox.c.type).where(outbox.c.recipient.is_not_distinct_from(recipient))
             return [kind.split(".")[2] for kind in connection.execute(found.order_by(outbox.c.position)).scalars()]
 
-    def documents(self, *names: str, recipient: str | None = None) -> Iterable[dict[str, Any]]:
-        """The data of the events of these names."""
+    def events(self, recipient: str | None = None) -> list[CloudEvent[dict[str, Any]]]:
+        """What was told inside, or to a partner, in commit order."""
         with self.app.read() as connection:
             found = select(outbox.c.body).where(outbox.c.recipient.is_not_distinct_from(recipient))
-            for body in connection.execute(found.order_by(outbox.c.position)).scalars().all():
-                event = CloudEvent[dict[str, Any]].model_validate_json(body)
-                if event.type.split(".")[2] in names:
-                    yield event.data
+            bodies = connection.execute(found.order_by(outbox.c.position)).scalars().all()
+        return [CloudEvent[dict[str, Any]].model_validate_json(body) for body in bodies]
+
+    def documents(self, *names: str, recipient: str | None = None) -> Iterable[dict[str, Any]]:
+        """The data of the events of these names."""
+        return (event.data for event in self.events(recipient) if event.type.split(".")[2] in names)

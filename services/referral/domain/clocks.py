@@ -105,6 +105,11 @@ def agenda(standing: Standing, clocks: Clocks, is_holiday: IsHoliday) -> tuple[d
     return min(coming, key=lambda each: each[0])
 
 
+def plausible(appointment: datetime, now: datetime) -> bool:
+    """Whether an appointment may be meant: one of last month may be told late, one in three years is a slip."""
+    return now - timedelta(days=31) <= appointment <= now + timedelta(days=731)
+
+
 def waiting_for(state: ReferralState) -> Waiting | None:
     """What a referral in this state waits for from its partner."""
     if state is S.SENT:

@@ -43,16 +43,9 @@ _STATES = {
 }
 
 
-def _in_paris(at: datetime) -> datetime:
-    try:
-        return at.astimezone(PARIS)
-    except OverflowError:  # the year 1 or 9999, which an appointment may have by mistake
-        return at
-
-
 def day(at: datetime, now: datetime) -> str:
     """`mardi 24 novembre`, in Paris; with the year where it is another one than now's."""
-    told, today = _in_paris(at), _in_paris(now)
+    told, today = at.astimezone(PARIS), now.astimezone(PARIS)
     number = "1er" if told.day == 1 else str(told.day)
     year = f"{NBSP}{told.year}" if told.year != today.year else ""
     return f"{_DAYS[told.weekday()]}{NBSP}{number}{NBSP}{_MONTHS[told.month - 1]}{year}"
@@ -60,7 +53,7 @@ def day(at: datetime, now: datetime) -> str:
 
 def moment(at: datetime, now: datetime) -> str:
     """`mardi 24 novembre à 14 h 30`, in Paris."""
-    told = _in_paris(at)
+    told = at.astimezone(PARIS)
     minutes = f"{NBSP}{told.minute:02}" if told.minute else ""
     return f"{day(at, now)} à{NBSP}{told.hour}{NBSP}h{minutes}"
 

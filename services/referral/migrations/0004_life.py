@@ -1,6 +1,7 @@
 """The full life of a referral: all its states, its clocks, where it went on, and what happened in each step.
 
-Replicas of the earlier release may go on: what they write gets a clock that is set right at its first ring.
+What replicas of the earlier release write gets a clock that is set right at its first ring; but they cannot read what
+this release writes: they are stopped first.
 """
 
 import sqlalchemy as sa
@@ -24,28 +25,33 @@ _STATES = (
     "entered-in-error",
 )
 _EVENTS = ("reminded", "escalated", "rerouted")
-_CLOCKS = """
-UPDATE referrals SET since = CASE WHEN state = 'accepted' THEN changed_at ELSE opened_at END,
-    wake_at = CASE WHEN state IN ('declined', 'completed') THEN NULL ELSE wake_at END
-"""
+_OPEN = "state IN ('awaiting-agreement', 'sent', 'received', 'accepted', 'in-progress', 'on-hold')"
 
 
 def upgrade() -> None:
-    """Add the columns; referrals that have ended have no clock, those that were answered run since their answer."""
+    """Add the columns: no row is written. The checks and the index read each row once, however many there are.
+
+    Referrals that are open begin their clocks now: nobody was told that they would expire.
+    """
+    op.execute("SET LOCAL statement_timeout = 0")
     known = "state IN ({})".format(", ".join(f"'{state}'" for state in _STATES))
     op.drop_constraint("known_state", "referrals")
     op.create_check_constraint("known_state", "referrals", known)
     op.create_check_constraint("known_state", "history", known)
-    now = sa.text("now()")
-    for name in ("since", "wake_at"):
-        op.add_column("referrals", sa.Column(name, sa.DateTime(timezone=True), server_default=now))
+    op.add_column(
+        "referrals", sa.Column("since", sa.DateTime(timezone=True), nullable=False, server_default=sa.text("now()"))
+    )
+    op.add_column("referrals", sa.Column("wake_at", sa.DateTime(timezone=True)))
     for name in ("reminders", "escalations", "bounces"):
         op.add_column("referrals", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
     for name in ("previous", "next_id"):
         op.add_column("referrals", sa.Column(name, sa.Uuid))
-    op.execute(_CLOCKS)
-    op.alter_column("referrals", "since", nullable=False)
-    op.create_index("referrals_to_wake", "referrals", ["wake_at"], postgresql_where=sa.text("wake_at IS NOT NULL"))
+    op.create_index(
+        "referrals_to_wake",
+        "referrals",
+        [sa.text("coalesce(wake_at, opened_at)")],
+        postgresql_where=sa.text(_OPEN),
+    )
     op.add_column("history", sa.Column("event", sa.Text))
     events = ", ".join(f"'{event}'" for event in _EVENTS)
     op.create_check_constraint("known_event", "history", f"event IN ({events})")

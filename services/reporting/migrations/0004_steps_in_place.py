@@ -1,7 +1,7 @@
 """Steps that leave a referral in its state, and which referral follows which.
 
-Replicas of the earlier release may go on: what they write of a referral's states is complete, and the rerouting that
-they do not hear of says what they leave out of a sending. Rows that were there before are steps into a state.
+What replicas of the earlier release write is complete but for what a rerouting says, which supplies it; they park the
+states that they do not know, and are stopped first. Rows that were there before are steps into a state.
 """
 
 import sqlalchemy as sa

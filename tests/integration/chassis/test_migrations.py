@@ -21,8 +21,8 @@ ONLY_OF = {
     "webhook_secrets": {"referral"},
     "webhook_deliveries": {"referral"},
     "vault_keys": {"intake", "referral"},
-    "sessions": {"orientation"},
-    "invitations_used": {"orientation"},
+    "sessions": {"orientation", "referral"},
+    "invitations_used": {"orientation", "referral"},
 }
 
 

@@ -205,15 +205,6 @@ def test_a_long_list_has_pages_and_can_be_narrowed(desk: Desk) -> None:
     assert inbox(desk, department="59").totals == {}
 
 
-def test_an_appointment_in_an_impossible_year_breaks_no_page(desk: Desk) -> None:
-    """An answer may carry the year 1 or 9999, whose day in Paris does not exist."""
-    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"):
-        referral = desk.open()
-        desk.answer(referral, partner(HELPS), "accepted", appointment={"at": at})
-        assert "Rendez-vous" in pages.referral(one(desk, referral, AGENT), desk.clock.now())
-    assert "Rendez-vous" in pages.inbox(inbox(desk))
-
-
 def test_who_has_left_the_network_files_is_called_by_its_id(desk: Desk) -> None:
     """Its referrals are shown all the same."""
     referral = desk.open()

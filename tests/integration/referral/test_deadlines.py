@@ -10,7 +10,7 @@ from services.chassis.errors import Rejected
 from services.contracts.codes import Category, Need
 from services.contracts.orientation import Recipient
 from services.network.schema import Clocks
-from services.referral.tables import referrals
+from services.referral.tables import IS_OPEN, referrals
 from tests.support.office import AGENT, HELPS, NETWORK, THEN, Desk, partner, proposed
 
 
@@ -102,6 +102,55 @@ def test_whoever_slept_for_long_catches_up_at_once(desk: Desk) -> None:
     assert [event for _, event in desk.trail(referral)] == [None, None, "rerouted"]
 
 
+def test_one_reminder_stands_for_those_that_an_outage_swallowed(desk: Desk) -> None:
+    """After twenty-five days: one reminder and the call, and the rhythm goes on from there."""
+    referral = desk.open()
+    desk.clock.move(days=25)
+    desk.ring()
+    assert [event for _, event in desk.trail(referral)] == [None, "reminded", "escalated"]
+    assert desk.row(referral).reminders == 2
+
+
+def test_a_referral_that_a_bug_hits_holds_up_no_other(desk: Desk) -> None:
+    """It is left for an hour, and the one behind it rings."""
+    broken, sound = desk.open(), desk.open()
+    with desk.app.work() as work:
+        values = {"fallbacks": '[{"agreed": true}]', "wake_at": desk.clock.now()}
+        work.execute(update(referrals).where(referrals.c.id == broken).values(values))
+    desk.clock.move(days=31)
+    desk.ring()
+    assert (desk.row(broken).state, desk.row(sound).state) == ("sent", "expired")
+    assert desk.row(broken).wake_at == desk.clock.now() + timedelta(hours=1)
+
+
+def test_clocks_that_were_shortened_leave_nobody_in_between(desk: Desk) -> None:
+    """Until it rings next, a referral can be answered and withdrawn; then the new clock holds."""
+    answered, silent = desk.open(), desk.open()
+    quick = Clocks(reception=1, reminder=3, escalation=4, expiry=6)
+    own = NETWORK.partner(HELPS)
+    assert own is not None
+    others = [each for each in NETWORK.partners if each.id != HELPS]
+    desk.with_network(partners=(*others, own.model_copy(update={"clocks": quick})))
+    desk.clock.move(days=8)
+    assert desk.ring() == 0
+    assert desk.answer(answered, partner(HELPS), "accepted") == "accepted"
+    desk.clock.move(days=3)
+    desk.ring()
+    assert desk.row(silent).state == "expired"
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00Z", "9999-12-31T23:00:00Z", "2029-01-01T09:00:00+01:00"])
+def test_an_appointment_that_cannot_be_meant_is_refused(desk: Desk, at: str) -> None:
+    """422 naming the field; next week is fine, and so is last week."""
+    referral = desk.open()
+    with pytest.raises(Rejected) as refusal:
+        desk.answer(referral, partner(HELPS), "accepted", appointment={"at": at})
+    assert (refusal.value.status, refusal.value.errors[0]["pointer"]) == (422, "/appointment/at")
+    assert (
+        desk.answer(referral, partner(HELPS), "accepted", appointment={"at": "2026-11-17T09:00:00+01:00"}) == "accepted"
+    )
+
+
 def test_two_clocks_ring_once(desk: Desk) -> None:
     """Replicas that look at the same moment share the work."""
     ids = [desk.open() for _ in range(30)]
@@ -115,14 +164,15 @@ def test_two_clocks_ring_once(desk: Desk) -> None:
 
 
 def test_what_an_earlier_release_wrote_gets_its_clock(desk: Desk) -> None:
-    """Its rows ring at once, nothing happens, and the time is right from then on."""
+    """Its rows ring at once, nothing happens, and the times are right from then on."""
     referral = desk.open()
     with desk.app.work() as work:
-        values = {"since": desk.clock.now(), "wake_at": desk.clock.now()}
+        values = {"since": desk.clock.now(), "wake_at": None, "due_at": None, "state": "accepted"}
         work.execute(update(referrals).where(referrals.c.id == referral).values(values))
     assert desk.ring() == 1
-    assert desk.trail(referral) == [("sent", None)]
-    assert desk.row(referral).wake_at > desk.clock.now() + timedelta(days=9)
+    assert [event for _, event in desk.trail(referral)] == [None]
+    assert desk.row(referral).wake_at == desk.row(referral).due_at > desk.clock.now() + timedelta(days=20)
+    assert desk.ring() == 0
 
 
 def test_clocks_of_the_partners_own(desk: Desk) -> None:
@@ -162,10 +212,9 @@ def test_a_hundred_thousand_clocks_cost_little_until_they_ring(desk: Desk) -> No
     desk.open()
     with desk.app.read() as connection:
         connection.execute(text("SET enable_seqscan = off"))
-        plan = connection.execute(
-            text("EXPLAIN SELECT * FROM referrals WHERE wake_at <= now() ORDER BY wake_at LIMIT 100")
-        )
-        assert "referrals_to_wake" in str(plan.all())
+        due = "coalesce(wake_at, opened_at)"
+        asked = f"EXPLAIN SELECT * FROM referrals WHERE {IS_OPEN} AND {due} <= now() ORDER BY {due} LIMIT 1"  # noqa: S608 - ours
+        assert "referrals_to_wake" in str(connection.execute(text(asked)).all())
 
 
 def test_a_referral_in_alsace_has_its_holidays(desk: Desk) -> None:

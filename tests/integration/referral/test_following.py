@@ -101,6 +101,34 @@ def test_the_chain_is_its_sites_to_see(desk: Desk) -> None:
     assert HELPS not in theirs.model_dump_json()
 
 
+def test_who_declined_does_not_learn_whether_somebody_took_over(desk: Desk) -> None:
+    """The same is shown to it in both cases."""
+    told = []
+    for agreed in (("local", "operator"), ("local",)):
+        referral = desk.open(proposed(agreed=agreed))
+        desk.answer(referral, partner(HELPS), "declined", reason="no-capacity")
+        assert (desk.row(referral).next_id is None) == (agreed == ("local",))
+        found = seen(desk, partner(HELPS), referral)
+        assert found is not None
+        told.append(found.model_dump(exclude={"referral_id", "links"}))
+    assert told[0] == told[1]
+
+
+def test_nothing_that_two_partners_hold_joins_their_files(desk: Desk) -> None:
+    """Neither the time, told to the minute, nor the milliseconds of an identifier: of those the hour alone is there."""
+    desk.clock.move(seconds=37.123456)
+    referral = desk.open()
+    desk.answer(referral, partner(HELPS), "declined", reason="no-capacity")
+    events = [*desk.events(HELPS), *desk.events(THEN)]
+    assert {event.time.second + event.time.microsecond for event in events} == {0}
+    ids = [UUID(event.id) for event in events] + [referral, desk.row(referral).next_id]
+    assert {(one.int >> 80) % 3_600_000 for one in ids} == {0}
+    assert len(set(ids)) == len(ids)
+    for by in (partner(HELPS), partner(THEN)):
+        (one,) = queries.list_referrals(ReferralsQuery(), by, desk.app).referrals
+        assert (one.sent_at.second, one.changed_at.microsecond) == (0, 0)
+
+
 def test_a_note_to_a_site_is_read_there_and_by_its_sender(desk: Desk) -> None:
     """And by nobody else, not even the case's site."""
     about = desk.open()

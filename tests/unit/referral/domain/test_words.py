@@ -32,12 +32,6 @@ def test_nothing_of_a_moment_goes_to_the_next_line_but_the_hour() -> None:
     assert told.split(" ") == ["mercredi\u00a024\u00a0novembre\u00a02027", "à\u00a014\u00a0h\u00a030"]
 
 
-@pytest.mark.parametrize("at", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
-def test_the_first_and_last_years_are_told_somehow(at: datetime) -> None:
-    """Paris has no such moment, and a page must not fail for it."""
-    assert words.moment(at, NOW)
-
-
 @pytest.mark.parametrize(
     ("number", "told"),
     [(0, "0 orientation"), (1, "1 orientation"), (2, "2 orientations"), (5000, "5\u202f000 orientations")],
