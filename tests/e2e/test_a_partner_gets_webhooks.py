@@ -1,27 +1,22 @@
 """A partner told by webhook: its program is the guide's, its secret the command's, and Relais is killed meanwhile."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from tests.support import node
+from tests.support.examples import Example
 from tests.support.house import House, eventually, need, visit
 from tests.support.rabbit import free_ports
 from tests.support.receiver import Answer, Receiver, receiver
 
 ROOT = Path(__file__).parents[2]
 GUIDE, OTHER = "mission-locale-santerre", "cap-emploi-80"
-SECTION = (ROOT / "docs" / "partenaires.md").read_text().partition("## Par webhook")[2].partition("\n## ")[0]
 
 
 @pytest.fixture(scope="module")
@@ -72,29 +67,10 @@ def deliveries(house: House, *options: str) -> list[dict[str, Any]]:
     return found
 
 
-@contextmanager
-def guides_program(language: str, port: int, secret: str, folder: Path) -> Iterator[Path]:
-    """Run the guide's program on this port, until the end; the file to which it prints."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```$", SECTION, re.MULTILINE | re.DOTALL)
-    script, printed = folder / ("receiver.mjs" if language == "js" else "receiver.py"), folder / "printed"
-    script.write_text(text.replace("8080", str(port)))
-    if language == "js":
-        command = [node.program("")[0], str(script)]
-        (folder / "node_modules").symlink_to(node.FOLDER / "node_modules")
-    else:
-        command = [sys.executable, "-W", "ignore", str(script)]
-    with printed.open("wb") as output:
-        program = subprocess.Popen(  # noqa: S603 - the guide's own
-            command,
-            env={"PATH": os.environ["PATH"], "WEBHOOK_SECRET": secret},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        yield printed
-    finally:
-        program.terminate()
-        program.wait()
+def guides_program(house: House, name: str, port: int, secret: str, folder: Path) -> Example:
+    """The guide's program on this port."""
+    token = house.bearer("partner", GUIDE)["Authorization"].removeprefix("Bearer ")
+    return Example(name, folder, WEBHOOK_SECRET=secret, WEBHOOK_PORT=str(port), RELAIS_TOKEN=token)
 
 
 def test_the_guides_programs_get_what_came_while_it_was_away(own_house: House, port: int, tmp_path: Path) -> None:
@@ -111,20 +87,21 @@ def test_the_guides_programs_get_what_came_while_it_was_away(own_house: House, p
     assert made.returncode == 0, made.stderr
     secret = made.stdout.strip()
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
-    with guides_program("python", port, secret, tmp_path) as printed:
-        eventually(lambda: early["referral_id"] in printed.read_text())
+    program = guides_program(own_house, "partner_webhook.py", port, secret, tmp_path / "python")
+    with program.running():
+        eventually(lambda: program.says(early["referral_id"]))
         late = visit()
         own_house.post_visit(late)
         (referral,) = own_house.sent(late)
-        eventually(lambda: referral["referral_id"] in printed.read_text(), within=1)
+        eventually(lambda: program.says(referral["referral_id"]), within=1)
         tested = own_house.relais("webhooks", "test", GUIDE)
         assert (tested.returncode, tested.stdout) == (0, "delivered\n"), tested.stderr
     another = visit()
     own_house.post_visit(another)
     (referral,) = own_house.sent(another)
-    (tmp_path / "node").mkdir()
-    with guides_program("js", port, secret, tmp_path / "node") as printed:
-        eventually(lambda: referral["referral_id"] in printed.read_text())
+    other = guides_program(own_house, "partner_webhook.mjs", port, secret, tmp_path / "node")
+    with other.running():
+        eventually(lambda: other.says(referral["referral_id"]))
     assert secret.removeprefix("whsec_") not in own_house.log("referral")
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make test` needs beside Python: a broker, a browser, promtool, curl, nginx and Node. Root installs Debian's packages;
+# What `make test` needs beside Python: a broker, a browser, promtool, curl, jq, nginx and Node. Root installs Debian's packages;
 # none of their services is started or enabled, so nothing listens that was not listening before.
 set -eu
 
@@ -8,6 +8,7 @@ missing=
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || missing="$missing chromium"
 command -v promtool >/dev/null || missing="$missing prometheus"
 command -v curl >/dev/null || missing="$missing curl"
+command -v jq >/dev/null || missing="$missing jq"
 [ -x /usr/sbin/nginx ] || command -v nginx >/dev/null || missing="$missing nginx"
 command -v node >/dev/null || missing="$missing nodejs"
 command -v npm >/dev/null || missing="$missing npm"

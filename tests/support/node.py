@@ -9,6 +9,15 @@ from pathlib import Path
 FOLDER = Path(__file__).parents[1] / "node"
 
 
+def copied(script: Path, folder: Path) -> list[str]:
+    """The command that runs a copy of a script in `folder`, where it finds the same packages."""
+    node = program("")[0]
+    packages = folder / "node_modules"
+    if not packages.exists():
+        packages.symlink_to(FOLDER / "node_modules")
+    return [node, str(shutil.copy(script, folder / script.name))]
+
+
 def program(name: str) -> list[str]:
     """The command that runs one of them; installs their packages where that is not done."""
     node, npm = shutil.which("node"), shutil.which("npm")

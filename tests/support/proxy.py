@@ -68,6 +68,7 @@ class Proxy:
             "CERTIFICATE_KEY": str(key),
             "PAGES": str(SHIPPED),
             "LOG_FOLDER": str(self.folder),
+            "RESOLVER": "127.0.0.1",  # never asked: the services are given by address
             **{service.upper(): f"127.0.0.1:{ports[service]}" for service in SERVICES},
         }
         template = (SHIPPED / "relais.conf.template").read_text(encoding="utf-8")

@@ -18,14 +18,18 @@ DAY = timedelta(hours=24)
 
 
 class Moved(Clock):
-    """The real clock, set forward by as much as a test says."""
+    """The real clock, after as much time as a test says; `wrong`: by how much somebody has set it wrong."""
 
     def __init__(self) -> None:
-        self.by = timedelta(0)
+        self.by = self.wrong = timedelta(0)
 
     def now(self) -> datetime:
-        """The present, moved."""
-        return super().now() + self.by
+        """The present, moved, as the clock shows it."""
+        return super().now() + self.by + self.wrong
+
+    def monotonic(self) -> float:
+        """Time passed, however the clock was set."""
+        return super().monotonic() + self.by.total_seconds()
 
 
 def subscribe(app: App, *recipients: str) -> None:
