@@ -64,6 +64,7 @@ def first_times(
 
 
 def times(standing: clocks.Standing, clock: clocks.Clocks, department: str) -> tuple[datetime | None, datetime | None]:
+    """(due, wake) of a referral that stands there."""
     is_holiday = is_holiday_in(department)
     coming = clocks.agenda(standing, clock, is_holiday)
     return clocks.due(standing, clock, is_holiday), coming[0] if coming else None
