@@ -54,8 +54,8 @@ class Work:
     def emit(self, data: EventData, *, recipient: str | None = None) -> None:
         """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside.
 
-        Outside, the trace begins anew, and time is told to the minute: by what is common, two partners could match their
-        files.
+        Outside, the trace begins anew, and time is told to the minute: by what is common, two partners could match
+        their files.
         """
         outside = recipient is not None
         body = wrap(

@@ -29,7 +29,8 @@ class Ids:
     """The real source of identifiers: UUID version 7 (RFC 9562), a millisecond followed by 74 random bits.
 
     New ones sort behind old ones, so that an index of millions of rows grows at its end. What partners see tells the
-    hour only: by the millisecond, two partners could match two referrals of one person (docs/decisions/15-identifiers.md).
+    hour only: by the millisecond, two of them could match two referrals of one person
+    (docs/decisions/15-identifiers.md).
     """
 
     def __init__(self) -> None:

@@ -49,6 +49,10 @@ class Management:
         found: Definitions = self._call("GET", "/definitions").json()
         return found
 
+    def password_hashes(self) -> dict[str, str]:
+        """Every account there is, and the hash of its password."""
+        return {user["name"]: user["password_hash"] for user in self._call("GET", "/users").json()}
+
     def load(self, definitions: Definitions) -> None:
         """Add to what is declared. Of what exists, queues and exchanges stay; accounts become what is said here."""
         self._call("POST", "/definitions", definitions)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import kombu
+from amqp.exceptions import PreconditionFailed, ResourceLocked
 
 from services.chassis.broker import QUORUM
 
@@ -26,6 +27,8 @@ DOOR_ARGUMENTS = QUORUM | {
 }
 # Of a partner's queue; no argument of it, since queues of earlier releases have none.
 PARTNER_BYTES = 256 * 1024 * 1024
+# A reply holds the reference that the person was given; a site that reads none for so long asks again.
+REPLIES_MILLISECONDS = 7 * 24 * 3600 * 1000
 
 
 class Door(NamedTuple):
@@ -66,9 +69,15 @@ def declare_door(connection: kombu.Connection, door: Door) -> None:
         door_queue(door).bind(channel).declare()
 
 
-def declare_partner_queues(connection: kombu.Connection, partners: Iterable[str]) -> None:
-    """Declare the queue of each partner."""
-    with connection.channel() as channel:
-        for partner in partners:
-            queue = kombu.Queue(partner_queue(partner), durable=True, queue_arguments=PARTNER_ARGUMENTS)
-            queue.bind(channel).declare()
+def declare_partner_queues(connection: kombu.Connection, partners: Iterable[str]) -> list[str]:
+    """Declare the queue of each partner; those that exist with other arguments, and stay as they are."""
+    clashing = []
+    for partner in partners:
+        queue = kombu.Queue(partner_queue(partner), durable=True, queue_arguments=PARTNER_ARGUMENTS)
+        # The broker closes the channel of a declaration that it refuses.
+        try:
+            with connection.channel() as channel:
+                queue.bind(channel).declare()
+        except (PreconditionFailed, ResourceLocked):
+            clashing.append(queue.name)
+    return sorted(clashing)

@@ -1,6 +1,6 @@
 """nameko's side of the App: built when the container is set up, with the relays that publish its outbox."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -61,7 +61,8 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             _check_master_key(instance.app)
         instance.lanes = []
         if self._webhooks:
-            instance.lanes = _subscribed(instance.app, self._webhooks(settings))
+            queued = self._partners(settings) if self._partners and settings.partners_url else ()
+            instance.lanes = _subscribed(instance.app, self._webhooks(settings), queued)
         if self._prepare:
             self._prepare(instance.app)
         return instance
@@ -115,10 +116,10 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             yield gauge(name, help_, ("service",), [((self.app.service,), value)])
 
 
-def _subscribed(app: App, urls: Mapping[str, str]) -> list[Webhooks]:
+def _subscribed(app: App, urls: Mapping[str, str], queued: Collection[str]) -> list[Webhooks]:
     """The lane of those who are told by webhook, before anything is handled; none where nobody is."""
     with app.read() as connection:
-        webhook_rows.subscribe(connection, urls.keys(), OUTSIDE, app.clock.now())
+        webhook_rows.subscribe(connection, urls.keys(), OUTSIDE, app.clock.now(), queued)
     return [Webhooks(app, urls)] if urls else []
 
 

@@ -72,7 +72,10 @@ class Relay:
 
     def _declare(self, connection: Any) -> None:  # noqa: ANN401 - kombu is untyped
         if self._outside:
-            outside.declare_partner_queues(connection, self._queues)
+            clashing = outside.declare_partner_queues(connection, self._queues)
+            if clashing:
+                # They are published to all the same: whoever reads one would miss its events.
+                log.warning("queue has other arguments", queues=clashing)
         else:
             broker.declare_topology(connection)
 

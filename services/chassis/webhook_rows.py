@@ -5,7 +5,7 @@ on: it is due again, or failed for good.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -24,10 +24,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from services.chassis.outbox import SKEW
 from services.chassis.tables import marks, outbox, webhook_deliveries, webhook_secrets
 
 _MARK = "webhook."
 _JOINED, _COUNTED = 10_000, 10_000
+_LEFT = "no webhook any more"
 _rows = webhook_deliveries.c
 # Between two statements an event may go from one side of its mark to the other.
 _AT_ONE_INSTANT = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -45,21 +47,31 @@ class Delivery(NamedTuple):
     first_at: datetime | None
 
 
-def subscribe(connection: Connection, recipients: Collection[str], relayed: str, now: datetime) -> None:
-    """From now on these, and nobody else, are told by webhook.
+def subscribe(
+    connection: Connection, recipients: Collection[str], relayed: str, now: datetime, queued: Collection[str] = ()
+) -> None:
+    """From now on these, and nobody else, are told by webhook; those `queued` by the relay.
 
     A new one is told of what comes after the mark `relayed` (whatever was before went another way), and without such
-    a mark of what comes from now on. What is due to one that left is failed.
+    a mark of what comes from now on. What one that left was to be told is failed, tried or not, but for what the relay
+    still brings to its queue.
     """
     last = select(marks.c.position).where(marks.c.name == relayed).scalar_subquery()
     start = connection.scalar(select(func.coalesce(last, select(func.max(outbox.c.position)).scalar_subquery(), 0)))
     names = {_MARK + recipient for recipient in recipients}
     if names:
         fresh = postgresql.insert(marks).values([{"name": name, "position": start} for name in sorted(names)])
-        connection.execute(fresh.on_conflict_do_nothing())
-    connection.execute(delete(marks).where(marks.c.name.startswith(_MARK), marks.c.name.not_in(names)))
-    left = _rows.recipient.not_in(set(recipients)) & _rows.due_at.is_not(None)
-    connection.execute(_given_up(left, now).values(reason="no webhook any more"))
+        back = connection.scalars(fresh.on_conflict_do_nothing().returning(marks.c.name)).all()
+        # Whoever comes back is told of these as new.
+        again = (literal(_MARK) + _rows.recipient).in_(back) & (_rows.position > start)
+        connection.execute(delete(webhook_deliveries).where(again))
+    left = delete(marks).where(marks.c.name.startswith(_MARK), marks.c.name.not_in(names))
+    for name, position in connection.execute(left.returning(marks.c.name, marks.c.position)).all():
+        recipient = name.removeprefix(_MARK)
+        end = select(func.coalesce(last, 0)).scalar_subquery() if recipient in queued else None
+        _fail_untried(connection, recipient, position, end, now)
+    waiting = _rows.recipient.not_in(set(recipients)) & _rows.due_at.is_not(None)
+    connection.execute(_given_up(waiting, now).values(reason=_LEFT))
 
 
 def with_work(connection: Connection, recipients: Collection[str], now: datetime) -> Sequence[str]:
@@ -131,6 +143,15 @@ def join(connection: Connection, recipient: str, now: datetime, due_at: datetime
     joined = connection.scalars(some.on_conflict_do_nothing().returning(_rows.position)).all()
     if joined:
         _move(connection, recipient, max(joined))
+
+
+def put_right(connection: Connection, recipients: Collection[str], now: datetime, longest: timedelta) -> None:
+    """What a clock that was ahead wrote: due in more than `longest`, or first tried in the future. It is due now."""
+    ahead = (_rows.due_at > now + longest) | (_rows.first_at > now + SKEW)
+    which = _rows.recipient.in_(recipients) & (_rows.due_at > now) & ahead
+    connection.execute(
+        update(webhook_deliveries).where(which).values(due_at=now, first_at=func.least(_rows.first_at, now))
+    )
 
 
 def give_up(connection: Connection, recipient: str, now: datetime, before: datetime, reason: str) -> int:
@@ -210,6 +231,19 @@ def _position(connection: Connection, recipient: str) -> int | None:
     """None when another replica, with other network files, has ended this subscription."""
     position: int | None = connection.scalar(select(marks.c.position).where(marks.c.name == _MARK + recipient))
     return position
+
+
+def _fail_untried(
+    connection: Connection, recipient: str, position: int, end: ScalarSelect[Any] | None, now: datetime
+) -> None:
+    """What of the ledger is beyond a position, up to `end` if there is one, was never tried and never will be."""
+    values = (_EVENT, literal(0), literal(_LEFT), literal(now), literal(now))
+    untried = select(outbox.c.position, literal(recipient), *values).where(_beyond(recipient, position))
+    if end is not None:
+        untried = untried.where(outbox.c.position <= end)
+    names = ["position", "recipient", "event", "tries", "reason", "first_at", "failed_at"]
+    rows = postgresql.insert(webhook_deliveries).from_select(names, untried)
+    connection.execute(rows.on_conflict_do_nothing())
 
 
 def _move(connection: Connection, recipient: str, position: int) -> bool:

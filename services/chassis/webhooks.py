@@ -31,6 +31,7 @@ _ROWS = 20
 _IN_A_ROW = 3
 _REST = timedelta(minutes=1)
 _JITTER = 0.1
+_LOOK_AHEAD_SECONDS = 60.0
 _IDLE_SECONDS, _BETWEEN_SECONDS, _AWAY_SECONDS = 1.0, 0.1, 2.0
 # The service's other work needs the database's connections too.
 _AT_ONCE = 4
@@ -45,7 +46,8 @@ class _Receiver:
     url: str
     busy: bool = False
     rounds_failed: int = 0
-    rests_until: datetime | None = None
+    # Of the clock that nobody sets.
+    rests_until: float = 0.0
 
 
 def next_try(first_at: datetime, now: datetime, delays: Sequence[timedelta], chance: float) -> datetime | None:
@@ -66,6 +68,8 @@ class Webhooks:
         self._receivers = {recipient: _Receiver(url) for recipient, url in urls.items()}
         self._delays = app.settings.webhook_tries
         self._time = sum(self._delays, timedelta(0))
+        self._longest = max(self._delays) * (1 + _JITTER)
+        self._looked_ahead = float("-inf")
         self._committed = app.wakes()
         self._stopping = False
         self._leading = Signal()
@@ -124,15 +128,18 @@ class Webhooks:
 
     def _look(self) -> None:
         """Begin a round for each receiver that has something to get, and is neither at it nor at rest."""
-        now = self._app.clock.now()
+        now, passed = self._app.clock.now(), self._app.clock.monotonic()
         ready = [
             recipient
             for recipient, receiver in self._receivers.items()
-            if not receiver.busy and (receiver.rests_until is None or receiver.rests_until <= now)
+            if not receiver.busy and receiver.rests_until <= passed
         ]
         if not ready:
             return
         with self._app.read() as connection:
+            if passed >= self._looked_ahead + _LOOK_AHEAD_SECONDS:
+                webhook_rows.put_right(connection, ready, now, self._longest)
+                self._looked_ahead = passed
             found = webhook_rows.with_work(connection, ready, now)
         for recipient in found:
             self._receivers[recipient].busy = True
@@ -146,7 +153,7 @@ class Webhooks:
             pass  # the leader waits for the database
         except Exception as error:  # noqa: BLE001 - no reason for the service to die
             log.error("webhooks failed", recipient=recipient, reason=logs.reason_of(error))  # noqa: TRY400
-            receiver.rests_until = self._app.clock.now() + _REST
+            receiver.rests_until = self._app.clock.monotonic() + _REST.total_seconds()
         finally:
             receiver.busy = False
 
@@ -175,7 +182,7 @@ class Webhooks:
         else:
             if receiver.rounds_failed:
                 log.info("webhook receiver answers again", recipient=recipient)
-            receiver.rounds_failed, receiver.rests_until = 0, None
+            receiver.rounds_failed, receiver.rests_until = 0, 0.0
 
     def _due(self, recipient: str) -> tuple[list[Delivery], list[bytes]]:
         with self._turn, self._app.work() as work:
@@ -210,9 +217,10 @@ class Webhooks:
             log.warning("webhook receiver fails", recipient=recipient, reason=outcome.reason)
         delay = self._delays[min(receiver.rounds_failed, len(self._delays) - 1)]
         receiver.rounds_failed += 1
-        receiver.rests_until = now + (outcome.wait or min(delay, _REST))
+        rest = outcome.wait or min(delay, _REST)
+        receiver.rests_until = self._app.clock.monotonic() + rest.total_seconds()
         with self._turn, self._app.read() as connection:
-            webhook_rows.join(connection, recipient, now, receiver.rests_until, outcome.reason)
+            webhook_rows.join(connection, recipient, now, now + rest, outcome.reason)
             late = webhook_rows.give_up(connection, recipient, now, now - self._time, outcome.reason)
         if late:
             log.warning("webhooks given up", recipient=recipient, events=late, reason=outcome.reason)

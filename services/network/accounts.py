@@ -119,14 +119,12 @@ def accounts(network: Network, vhosts: Vhosts) -> list[Account]:
 
 
 def common(vhosts: Vhosts) -> Definitions:
-    """What there is before any account: vhosts, the two doors, and the bound of partners' queues in bytes.
+    """What there is before any account: vhosts, the two doors, a bound in bytes of partners' queues, in time of sites'.
 
-    That bound is an operator policy, which holds beside any other policy, and beside the queues' own arguments.
+    Those bounds are operator policies, which hold beside any other policy, and beside the queues' own arguments.
     """
     doors = [(vhosts.of(kind), door) for kind, door in _DOORS.items()]
     kept = {"auto_delete": False, "internal": False, "arguments": {}}
-    bound = {"max-length-bytes": outside.PARTNER_BYTES}
-    policy = {"pattern": r"^out\.", "apply-to": "queues", "definition": bound, "priority": 0}
     return {
         "vhosts": [{"name": name} for name in dict.fromkeys(vhosts)],
         "exchanges": [
@@ -145,7 +143,8 @@ def common(vhosts: Vhosts) -> Definitions:
             for vhost, door in doors
         ],
         "parameters": [
-            {"component": "operator_policy", "vhost": vhosts.partners, "name": "relais-out", "value": policy}
+            _bound(vhosts.ingest, "replies", {"message-ttl": outside.REPLIES_MILLISECONDS}),
+            _bound(vhosts.partners, "out", {"max-length-bytes": outside.PARTNER_BYTES}),
         ],
     }
 
@@ -162,6 +161,11 @@ def of_outsiders(users: Iterable[str]) -> Iterator[tuple[Kind, str]]:
         for known in KINDS:
             if kind == known and _ID.fullmatch(id_):
                 yield known, id_
+
+
+def _bound(vhost: str, prefix: str, bound: Definition) -> Definition:
+    policy = {"pattern": rf"^{prefix}\.", "apply-to": "queues", "definition": bound, "priority": 0}
+    return {"component": "operator_policy", "vhost": vhost, "name": f"relais-{prefix}", "value": policy}
 
 
 def _queue(vhost: str, name: str, arguments: Mapping[str, object]) -> Definition:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Annotated, NoReturn
@@ -29,6 +30,8 @@ _CLOSED_WITHIN = 5.0
 _POLL_SECONDS = 0.2
 # Wider than any address: a password is copied whole or not at all.
 _WIDTH = 400
+# In the order of Vhosts.
+_VARIABLES = ("RELAIS_AMQP_URL", "RELAIS_AMQP_URL_INGEST", "RELAIS_AMQP_URL_PARTNERS")
 
 app = typer.Typer(help="Accounts of sites and partners at the broker.", no_args_is_help=True)
 Ids = Annotated[list[str], typer.Argument(help="Ids of sites or partners, as in the network files.")]
@@ -79,11 +82,13 @@ def provision(
 
     A new account's password is shown this once. Existing passwords stay as they are. An account whose site or partner
     is no longer in the network files stays, too, and is named on standard error; the command ends with 0 all the same.
-    A queue that exists with other arguments is named and left alone, and the command ends with 1.
+    A queue that exists with other arguments is named and left alone, and the command ends with 1; so it does when
+    another run made an account at the same time, whose password is that run's.
     """
     settings = commands.settings()
     _prepare(out)
     with _broker(settings) as broker:
+        _apart(broker.vhosts)
         wanted = _wanted(settings, broker.vhosts)
         todo = provisioning.plan(broker.api.definitions(), wanted, broker.vhosts)
         if dry_run:
@@ -94,7 +99,9 @@ def provision(
         _note(f"no site or partner of the network files uses it (any more), left alone: {stranger}; see `revoke`")
     for clash in todo.clashes:
         _note(f"exists with other arguments, left alone: {clash}; delete it when it is empty, and run this again")
-    if todo.clashes:
+    for user in todo.overtaken:
+        _note(f"another run made it meanwhile, with a password of its own: {user}; if nobody has that, `rotate` it")
+    if todo.clashes or todo.overtaken:
         raise typer.Exit(1)
 
 
@@ -173,6 +180,13 @@ def _vhosts(settings: Settings) -> Vhosts:
     urls = (None if settings.in_memory else settings.broker_url, settings.ingest_url, settings.partners_url)
     names = zip(urls, ("relais", "ingest", "partners"), strict=True)
     return Vhosts(*(_vhost(url) if url else name for url, name in names))
+
+
+def _apart(vhosts: Vhosts) -> None:
+    """Exit 2 unless the three are three: in one, what somebody may do in the other two would be his as well."""
+    for (one, name), (other, again) in combinations(zip(_VARIABLES, vhosts, strict=True), 2):
+        if name == again:
+            raise commands.fail(f"{one} and {other} name the same vhost: sites, partners and services need one each", 2)
 
 
 def _vhost(url: str) -> str:

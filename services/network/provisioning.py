@@ -51,7 +51,8 @@ class Plan:
     """What is to be done, and what is told and left alone.
 
     `clashes` are queues and exchanges that exist and are not as they should be; `strangers` accounts and queues of
-    sites and partners that the network does not have (any more).
+    sites and partners that the network does not have (any more); `overtaken` accounts that, while this was carried out,
+    got a password of another run.
     """
 
     parts: list[Part] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Plan:
     changes: list[Change] = field(default_factory=list)
     clashes: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    overtaken: list[str] = field(default_factory=list)
 
     @property
     def new(self) -> int:
@@ -102,7 +104,8 @@ def apply(
 ) -> Iterator[list[Credentials]]:
     """Do what is planned, and yield the credentials of each handful of new accounts once they exist.
 
-    `advance` is told how many accounts are done. Raises ManagementError.
+    Another run may be at it: an account that is there by now is left as it is, and a password that is not there once
+    it was written is not yielded. `advance` is told how many accounts are done. Raises ManagementError.
     """
     for permission in todo.too_much:
         management.delete_permission(permission["user"], permission["vhost"])
@@ -112,10 +115,16 @@ def apply(
         management.load(part.load)
     for start in range(0, len(others), _AT_ONCE):
         parts = others[start : start + _AT_ONCE]
-        made = [Credentials(part.account, new_password()) for part in parts if part.account and part.new]
-        management.load(_together(parts, made))
+        known = management.password_hashes()
+        new = [part.account for part in parts if part.account and part.new]
+        made = [Credentials(account, new_password()) for account in new if account.user not in known]
+        hashes = {each.account.user: broker_hash(each.password) for each in made}
+        management.load(_together(parts, made, known | hashes))
+        there = management.password_hashes() if made else {}
+        ours = [each for each in made if there.get(each.account.user) == hashes[each.account.user]]
+        todo.overtaken += [account.user for account in new if account not in {each.account for each in ours}]
         advance(len(parts))
-        yield made
+        yield ours
 
 
 def rotate(management: Management, account: Account) -> Credentials:
@@ -130,10 +139,16 @@ def new_password() -> str:
     return secrets.token_urlsafe(_PASSWORD_BYTES)
 
 
-def _together(parts: Sequence[Part], made: Sequence[Credentials]) -> dict[str, list[Definition]]:
+def _together(
+    parts: Sequence[Part], made: Sequence[Credentials], hashes: Mapping[str, str]
+) -> dict[str, list[Definition]]:
     loaded: dict[str, list[Definition]] = {
-        "users": [each.account.definition(broker_hash(each.password)) for each in made]
-        + [part.user for part in parts if part.user]
+        "users": [each.account.definition(hashes[each.account.user]) for each in made]
+        + [
+            part.user | {"password_hash": hashes[part.user["name"]]}
+            for part in parts
+            if part.user and part.user["name"] in hashes
+        ]
     }
     for part in parts:
         for kind, definitions in part.load.items():

@@ -29,6 +29,12 @@ _FILES = ("cacertfile", "certfile", "keyfile")
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 
 
+def _shipped(name: str) -> str:
+    """The deployed file's line."""
+    (line,) = (line for line in CONF.read_text().splitlines(keepends=True) if line.startswith(name))
+    return line
+
+
 class RabbitError(Exception):
     """The private broker does not do what a test needs of it."""
 
@@ -64,6 +70,7 @@ class Rabbit:
             f"default_pass = {self.password}\n"
             "collect_statistics_interval = 200\n"
             "disk_free_limit.absolute = 50MB\n"
+            f"{_shipped('max_message_size')}"
         )
         # How often quorum queues tell their lengths, in milliseconds; else 5000.
         (self.folder / "advanced.config").write_text("[{rabbit, [{quorum_tick_interval, 200}]}].\n")

@@ -68,7 +68,7 @@ class Same(Ids):
         """Always the same."""
         return ID
 
-    def new_text(self) -> str:
+    def new_text(self, *, outside: bool = False) -> str:  # noqa: ARG002 - as the real one
         """The same, written."""
         return str(ID)
 

@@ -15,6 +15,7 @@ import pytest
 from pika.exceptions import AMQPError
 from typer.testing import CliRunner
 
+from services.chassis.management import Definitions, Management
 from services.network.partner_commands import app
 from tests.support.house import eventually
 from tests.support.rabbit import Rabbit
@@ -235,6 +236,36 @@ def test_a_queue_of_another_making_ends_it_with_1(office: Office) -> None:
     code, out, err = office("provision", "--json")
     assert (code, len(json.loads(out))) == (1, 3)
     assert f"exists with other arguments, left alone: queue {vhost} out.{office.partner};" in err
+
+
+def test_an_account_that_another_run_made_is_named(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a password, which this run does not know, and the command ends with 1."""
+    looked = Management.definitions
+
+    def overtaken(self: Management) -> Definitions:
+        found = looked(self)
+        monkeypatch.undo()
+        made.update(office.credentials("provision"))
+        return found
+
+    made: dict[str, dict[str, str]] = {}
+    monkeypatch.setattr(Management, "definitions", overtaken)
+    code, out, err = office("provision", "--json")
+    assert (code, out) == (1, "[]\n")
+    for user in made:
+        assert f"another run made it meanwhile, with a password of its own: {user};" in err
+    assert len(made) == 3
+    assert all(enters(one["url_with_password"]) for one in made.values())
+
+
+@pytest.mark.parametrize("both", [("INGEST", "PARTNERS"), ("", "PARTNERS"), ("", "INGEST")])
+def test_one_vhost_for_two_is_refused(office: Office, both: tuple[str, str]) -> None:
+    """Before anything is made: a partner could read what sites wrote, or a site what is inside."""
+    names = [f"RELAIS_AMQP_URL_{each}".rstrip("_") for each in both]
+    code, out, err = office("provision", **{names[1]: office.environment[names[0]]})
+    assert (code, out) == (2, "")
+    assert f"{names[0]} and {names[1]} name the same vhost" in err
+    assert not [one for one in office.rabbit.api("GET", "/users") if office.partner in one["name"]]
 
 
 def test_the_accounts_of_the_deployed_file_are_enough(office: Office) -> None:

@@ -10,11 +10,12 @@ import pytest
 from pika.exceptions import AMQPConnectionError
 
 from services.chassis import broker, outside, secrets, tls
-from services.chassis.management import ManagementError, opened
+from services.chassis.management import Definitions, Management, ManagementError, opened
 from services.network import accounts, provisioning
 from services.network.accounts import Vhosts
 from services.network.provisioning import Change
 from tests.integration.network.conftest import Ground
+from tests.support.house import eventually
 
 
 def enters(url: str) -> bool:
@@ -35,6 +36,47 @@ def test_a_second_run_changes_nothing(ground: Ground) -> None:
     assert (again.changes, again.parts, again.clashes, again.strangers) == ([], [], [], [])
     assert ground.provision(network) == {}
     assert all(enters(ground.url(account, password)) for account, password in made.items())
+
+
+def test_of_two_runs_at_once_no_password_is_told_that_does_not_open(ground: Ground) -> None:
+    """The one that comes second leaves the first one's accounts as they are, and says whose they are."""
+    network = ground.network(1, 1)
+    first, second = ground.plan(network), ground.plan(network)
+    (made,) = provisioning.apply(ground.api, first)
+    assert list(provisioning.apply(ground.api, second)) == [[]]
+    assert all(enters(ground.url(each.account, each.password)) for each in made)
+    assert second.overtaken == [each.account.user for each in made]
+    assert first.overtaken == []
+
+
+def test_of_a_password_that_another_run_overwrote_nothing_is_told(ground: Ground) -> None:
+    """Between what it looked at and what it wrote: read again once written."""
+
+    class Slow(Management):
+        """Another run comes in behind each of this one's requests."""
+
+        def load(self, definitions: Definitions) -> None:
+            super().load(definitions)
+            for user in definitions.get("users", ()):
+                super().load({"users": [dict(user) | {"password_hash": secrets.broker_hash("another")}]})
+
+    todo = ground.plan(ground.network(0, 1))
+    slow = Slow(ground.rabbit.management_url())
+    assert list(provisioning.apply(slow, todo)) == [[]]
+    slow.close()
+    assert todo.overtaken == [f"partner.{ground.prefix}-partner-0"]
+
+
+def test_a_password_made_since_the_plan_is_kept(ground: Ground) -> None:
+    """An account whose limits are put right, and that somebody rotates meanwhile."""
+    network = ground.network(0, 1)
+    ((account, _),) = ground.provision(network).items()
+    user = next(each for each in ground.api.definitions()["users"] if each["name"] == account.user)
+    ground.api.load({"users": [dict(user) | {"limits": {"max-connections": -1}}]})
+    todo = ground.plan(network)
+    password = provisioning.rotate(ground.api, account).password
+    assert list(provisioning.apply(ground.api, todo)) == [[]]
+    assert enters(ground.url(account, password))
 
 
 def test_a_newcomer_is_all_that_changes(ground: Ground) -> None:
@@ -151,6 +193,24 @@ def test_a_full_partners_queue_is_bounded_in_bytes_too(ground: Ground) -> None:
     while not bounded():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_a_reply_that_nobody_reads_is_gone_after_a_week(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a queue that an earlier provisioning made, too; here after a moment instead of the week."""
+    network = ground.network(1, 0)
+    (site,) = accounts.accounts(network, ground.vhosts)
+    vhost = ground.rabbit.add_vhost(ground.vhosts.ingest)
+    ground.api.load({"queues": [site.queue_definition]})
+    assert outside.REPLIES_MILLISECONDS == 7 * 24 * 60 * 60 * 1000
+    monkeypatch.setattr(outside, "REPLIES_MILLISECONDS", 300)
+    ground.provision(network)
+    with pika.BlockingConnection(pika.URLParameters(ground.rabbit.url(vhost))) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("", site.queue, b"{}")
+        eventually(lambda: ground.rabbit.api("GET", f"/queues/{vhost}/{site.queue}").get("messages") == 0)
+        time.sleep(0.4)
+        assert channel.basic_get(site.queue)[0] is None
 
 
 def test_five_hundred_partners_take_less_than_a_minute(ground: Ground, tell: Callable[[str], None]) -> None:

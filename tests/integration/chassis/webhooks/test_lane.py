@@ -116,6 +116,35 @@ def test_a_receiver_that_asks_for_time_gets_it(app: App, partner: Receiver, cloc
         assert len(set(partner.ids)) == 3
 
 
+def test_a_clock_that_was_ahead_makes_nobody_wait(app: App, partner: Receiver, clock: Moved) -> None:
+    """By an hour, while the receiver failed; then somebody puts it right, and a minute later all has arrived."""
+    clock.wrong = timedelta(hours=1)
+    partner.answer = lambda _: Answer(status=500)
+    with lane(app, one=partner.url):
+        ids = write(app, *["one"] * 4)
+        eventually(lambda: len(partner.arrivals) >= 6)
+        clock.wrong = timedelta(0)
+        partner.answer = lambda _: Answer()
+        ids += write(app, "one")
+        clock.by = timedelta(seconds=61)
+        eventually(lambda: set(ids) <= set(partner.ids))
+        eventually(lambda: pending(app) == 0)
+
+
+def test_nothing_is_due_later_than_the_longest_pause(app: App, partner: Receiver, clock: Moved) -> None:
+    """As a clock far ahead would have it; what is due within it waits for its time."""
+    subscribe(app, "one")
+    soon, late = write(app, "one", "one")
+    now = clock.now()
+    with app.read() as connection:
+        for delivery, due in zip(webhook_rows.due(connection, "one", now, 9), (DAY, 3 * DAY), strict=True):
+            webhook_rows.failed(connection, delivery, "HTTP 500", now, now + due)
+    with lane(app, one=partner.url):
+        eventually(lambda: partner.ids == [late])
+        assert soon not in partner.ids
+        assert pending(app) == 1
+
+
 def test_who_answers_gone_does_not_get_that_event_again(app: App, partner: Receiver) -> None:
     """Given up at the first answer, and to be replayed like any other."""
     partner.answer = lambda _: Answer(status=410)

@@ -11,7 +11,9 @@ from services.chassis.pruning import Pruner
 from services.chassis.relay import INSIDE, OUTSIDE
 from tests.support.house import eventually
 from tests.support.receiver import Answer, Receiver
-from tests.support.webhooks import DAY, Moved, failed, lane, reason, subscribe, write
+from tests.support.webhooks import DAY, Moved, failed, lane, pending, reason, subscribe, write
+
+_LEFT = "no webhook any more"
 
 
 def test_a_subscription_begins_where_the_other_way_ended(app: App, partner: Receiver) -> None:
@@ -26,9 +28,41 @@ def test_a_subscription_begins_where_the_other_way_ended(app: App, partner: Rece
         (lost,) = write(app, "one")
         eventually(lambda: reason(app))
     subscribe(app)
-    assert failed(app) == [(lost, "no webhook any more")]
+    assert failed(app) == [(lost, _LEFT)]
     with app.read() as connection:
         assert webhook_rows.due(connection, "one", app.clock.now(), 9) == []
+
+
+def test_what_nobody_tried_is_failed_when_a_partner_leaves(app: App) -> None:
+    """Listed, the same after another start; what the relay has not come to yet goes to its queue instead."""
+    subscribe(app, "one", "two", "stays")
+    first, other, _, second = write(app, "one", "two", "stays", "one")
+    with app.read() as connection:
+        outbox.move(connection, OUTSIDE, 3)
+        webhook_rows.subscribe(connection, ["stays"], OUTSIDE, app.clock.now(), ["one"])
+    assert failed(app) == [(first, _LEFT), (other, _LEFT)]
+    with app.read() as connection:
+        assert [row.body for row in outbox.waiting(connection, OUTSIDE, outside=True, limit=9) if second in row.body]
+    assert pending(app) == 1
+    subscribe(app, "stays")
+    assert len(failed(app)) == 2
+
+
+def test_whoever_comes_back_is_told_what_failed_only_once(app: App, partner: Receiver) -> None:
+    """What lies beyond its new beginning is new again, and what lies before is there to be replayed."""
+    subscribe(app, "one")
+    first, second = write(app, "one", "one")
+    subscribe(app)
+    assert failed(app) == [(first, _LEFT), (second, _LEFT)]
+    with app.read() as connection:
+        outbox.move(connection, OUTSIDE, 1)
+    with lane(app, one=partner.url):
+        eventually(lambda: partner.ids == [second])
+        assert failed(app) == [(first, _LEFT)]
+        with app.read() as connection:
+            assert webhook_rows.replay(connection, "one", [first], app.clock.now()) == 1
+        eventually(lambda: partner.ids == [second, first])
+        eventually(lambda: pending(app) == 0)
 
 
 def test_the_ledger_keeps_what_is_still_to_be_delivered(app: App, clock: Moved) -> None:

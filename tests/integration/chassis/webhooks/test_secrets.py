@@ -16,6 +16,7 @@ from services.chassis.database import Database
 from services.chassis.pruning import Pruner
 from services.chassis.vault import Vault, VaultError
 from services.chassis.webhooks import Webhooks
+from services.referral.domain.life import owner_of_words
 from tests.support.databases import dump
 from tests.support.house import eventually
 from tests.support.receiver import Receiver
@@ -77,4 +78,13 @@ def test_secrets_lie_sealed(app: App, database: Database) -> None:
         webhook_secrets.signing(work, "one")
     with app.read() as connection:
         (owner,) = connection.scalars(text("SELECT owner FROM vault_keys"))
-    assert UUID(str(owner)).version == 5
+    assert UUID(str(owner)).version == 3
+
+
+def test_its_key_is_nobodys_elses(app: App) -> None:
+    """Whatever id a partner gives a referral, the words in it are not sealed with the key of a webhook's secret."""
+    secret_of(app, "one")
+    with app.read() as connection:
+        owners = {UUID(str(owner)) for owner in connection.scalars(text("SELECT owner FROM vault_keys"))}
+    assert len(owners) == 1
+    assert owner_of_words(None, webhook_secrets._OWNERS, "one") not in owners  # noqa: SLF001 - the one that was equal
