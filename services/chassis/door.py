@@ -29,6 +29,8 @@ FAILED = Rejected(
     status=500,
 )
 _ID = re.compile(r"[a-z0-9-]{1,64}")
+# Bytes. The broker closes the channel on what is larger than its own limit, and nothing would ever be acknowledged.
+LONGEST_REPLY = 256 * 1024
 _LONGEST_NAME = 255  # bytes: what AMQP has room for
 
 log = logs.get(__name__)
@@ -79,7 +81,7 @@ class Receiver(Consumer):
         """Returns once every effect is committed and every reply confirmed. Raises one of AWAY."""
         written = [(message, letter) for message, letter in pairs if letter]
         letters = [letter for _, letter in written]
-        replies = self._patiently(connection, partial(self._answer, letters)) if letters else []
+        replies = self._patiently(connection, partial(self._answer_briefly, letters)) if letters else []
         self._send((*pair, reply) for pair, reply in zip(written, replies, strict=True))
         for reply in replies:
             self._count(reply.outcome)
@@ -103,6 +105,17 @@ class Receiver(Consumer):
         if len(message.body) > limit:
             return Rejected("too-large", f"Le corps dépasse {limit} octets.", status=413)
         return None
+
+    def _answer_briefly(self, letters: Sequence[Letter]) -> Sequence[Reply]:
+        """Where a reply is too long, that of a failure. Raises Unavailable."""
+        pairs = zip(letters, self._answer(letters), strict=True)
+        return [self._instead(letter) if _too_long(reply) else reply for letter, reply in pairs]
+
+    def _instead(self, letter: Letter) -> Reply:
+        log.error("reply too long", queue=self.queue.name, sender=letter.caller.org)
+        reply: Reply
+        (reply,) = self._call([replace(letter, problem=FAILED)])
+        return replace(reply, body=None) if _too_long(reply) else reply
 
     def _answer(self, letters: Sequence[Letter]) -> Sequence[Reply]:
         """All together; if that fails, one at a time. Raises Unavailable."""
@@ -154,6 +167,10 @@ class Receiver(Consumer):
     def _count(self, outcome: str, number: int = 1) -> None:
         help_ = "Messages of outsiders."
         self.app.metrics.count("relais_door_messages", help_, number, service=self.app.service, outcome=outcome)
+
+
+def _too_long(reply: Reply) -> bool:
+    return reply.body is not None and len(reply.body.encode()) > LONGEST_REPLY
 
 
 def _addressed(message: kombu.Message, letter: Letter, reply: Reply) -> broker.Message:

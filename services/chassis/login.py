@@ -6,6 +6,7 @@ from services.chassis import pages, sessions
 from services.chassis.errors import not_found
 from services.chassis.http import Answer, Request, entrypoints, http
 from services.chassis.oidc import ATTEMPT_VALID, CALLBACK, Attempt, OpenId, Returned, is_by_provider, unknown_here
+from services.chassis.oidc_memory import Memory
 from services.chassis.provider import Provided
 from services.chassis.tokens import Invitation, Role, Tokens
 from services.chassis.web import Web
@@ -31,6 +32,7 @@ class WebWithLogin(Web):
     """Base of a service with `session=` pages; its migrations call `create_session_tables`."""
 
     tokens = Provided(Tokens)
+    provider_memory: Memory = Provided(lambda _: Memory())
 
     def knows(self, role: Role, org: str) -> bool:
         """Whether an organisation that the provider tells is one of ours, for that role."""
@@ -51,12 +53,14 @@ class WebWithLogin(Web):
 
     @http("POST", "/login", page=True, form=InvitationForm)
     def log_in(self, request: Request) -> Answer:
-        """Use the invitation and open a session; whoever is in by it already goes on."""
+        """Use the invitation and open a session in place of the browser's own; whoever is in by it already goes on."""
         invitation = self._invitation(request.form(InvitationForm).invitation)
         if invitation is None:
             return self._no_login(refused=True)
         with self.app.work() as work:
             value = sessions.open_by(work, invitation)
+            if value:
+                sessions.close(work, request.cookie(self._cookie_name))
         if value:
             return self._go("/", value)
         own = sessions.is_of(self.app, request.cookie(self._cookie_name), invitation)
@@ -71,12 +75,13 @@ class WebWithLogin(Web):
 
     @http("GET", CALLBACK, page=True, query=Returned)
     def from_provider(self, request: Request) -> Answer:
-        """Open a session for whom the provider let in, if the network knows their organisation."""
+        """Open a session, in place of the browser's own, for whom the provider let in, if the network knows them."""
         secret = request.cookie(self._attempt_cookie)
         caller = self._provider().caller(request.query(Returned), Attempt(secret) if secret else None)
         if caller.role not in self._roles or not self.knows(caller.role, caller.org):
             raise unknown_here()
         with self.app.work() as work:
+            sessions.close(work, request.cookie(self._cookie_name))
             value = sessions.open_for(work, caller)
         return self._go("/", value)
 
@@ -87,7 +92,7 @@ class WebWithLogin(Web):
         caller = sessions.find(self.app, value)
         with self.app.work() as work:
             sessions.close(work, value)
-        openid = OpenId(self.app.settings, self.app.service)
+        openid = self._openid()
         if caller is None or not is_by_provider(caller) or not openid.configured:
             return self._go("/login", "")
         further = openid.where_to_log_out()
@@ -113,9 +118,12 @@ class WebWithLogin(Web):
         """Those for whom this service has a page."""
         return {role for _, entry in entrypoints(type(self)) for role in entry.session or ()}
 
+    def _openid(self) -> OpenId:
+        return OpenId(self.app.settings, self.app.service, self.provider_memory)
+
     def _provider(self) -> OpenId:
         """Raises Rejected (404) where none is configured."""
-        openid = OpenId(self.app.settings, self.app.service)
+        openid = self._openid()
         if not openid.configured:
             raise not_found()
         return openid

@@ -12,7 +12,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from eventlet import Timeout
 
 from services.chassis import tls
-from services.chassis.settings import LOCAL_HOSTS, Settings
+from services.chassis.addresses import LOCAL_HOSTS
+from services.chassis.settings import Settings
 from services.chassis.webhook_post import words_of
 
 # For everything from the look-up of the name to the server's word that it has the mail.

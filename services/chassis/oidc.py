@@ -1,28 +1,30 @@
 """OpenID Connect: who somebody is by the word of the provider that the settings name.
 
 The authorization code flow with PKCE. Nothing of a login under way is kept here: the browser holds one random secret,
-and state, nonce and verifier are made of it, so that any replica can go on. The provider's own documents are read at
-each login, since people log in seldom and its keys may change.
+and state, nonce and verifier are made of it, so that any replica can go on. The provider's own documents are
+kept for some minutes, and its keys read anew when a token does not fit them.
 """
 
 import base64
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
-from typing import Any, cast
+from typing import Annotated, Any, cast
 from urllib.parse import quote_plus, urlencode
 
 import httpx
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ValidationError
 
-from services.chassis import logs
+from services.chassis import addresses, logs
 from services.chassis.errors import Rejected
+from services.chassis.oidc_memory import Busy, Memory
 from services.chassis.settings import Settings
 from services.chassis.tokens import CLOCK_SKEW_SECONDS, ROLES, Caller, Role, decoded
 
@@ -30,7 +32,8 @@ ATTEMPT_VALID = timedelta(minutes=10)
 CALLBACK = "/oidc/callback"
 _SUBJECT = "oidc:"
 _SECONDS = 5
-_ADDRESS = r"^https?://"
+# As the issuer itself: encrypted, or on this very machine.
+_Endpoint = Annotated[str, AfterValidator(addresses.issuer)]
 _KINDS = {"RSA", "EC"}
 
 log = logs.get(__name__)
@@ -49,11 +52,11 @@ class _Provider(BaseModel):
     """What we read of the discovery document, with the specification's defaults."""
 
     issuer: str
-    authorization_endpoint: str = Field(pattern=_ADDRESS)
-    token_endpoint: str = Field(pattern=_ADDRESS)
-    jwks_uri: str = Field(pattern=_ADDRESS)
-    userinfo_endpoint: str | None = Field(None, pattern=_ADDRESS)
-    end_session_endpoint: str | None = Field(None, pattern=_ADDRESS)
+    authorization_endpoint: _Endpoint
+    token_endpoint: _Endpoint
+    jwks_uri: _Endpoint
+    userinfo_endpoint: _Endpoint | None = None
+    end_session_endpoint: _Endpoint | None = None
     token_endpoint_auth_methods_supported: list[str] = ["client_secret_basic"]
     authorization_response_iss_parameter_supported: bool = False
 
@@ -102,8 +105,9 @@ def is_by_provider(caller: Caller) -> bool:
 class OpenId:
     """The provider, as one service of ours speaks with it; `configured` is false where there is none."""
 
-    def __init__(self, settings: Settings, service: str) -> None:
+    def __init__(self, settings: Settings, service: str, memory: Memory) -> None:
         self._settings = settings
+        self._memory = memory
         self._home = settings.url(service)
         self._service = service
 
@@ -114,8 +118,7 @@ class OpenId:
 
     def where_to_log_in(self, attempt: Attempt) -> str:
         """Where the browser goes. Raises Rejected (503)."""
-        with self._client() as client:
-            provider = self._discover(client)
+        provider = self._provider()
         asked = {
             "client_id": self._client_id,
             "response_type": "code",
@@ -131,8 +134,7 @@ class OpenId:
     def where_to_log_out(self) -> str | None:
         """Where the provider ends its own session, and sends the browser back to our login; None where it does not."""
         try:
-            with self._client() as client:
-                end = self._discover(client).end_session_endpoint
+            end = self._provider().end_session_endpoint
         except Rejected:
             return None
         asked = {"client_id": self._client_id, "post_logout_redirect_uri": f"{self._home}/login"}
@@ -144,12 +146,12 @@ class OpenId:
             raise self._refused("state")
         if returned.error or not returned.code:
             raise self._refused("provider")
+        provider = self._provider()
+        if returned.iss != provider.issuer and (
+            returned.iss or provider.authorization_response_iss_parameter_supported
+        ):
+            raise self._refused("iss")
         with self._client() as client:
-            provider = self._discover(client)
-            if returned.iss != provider.issuer and (
-                returned.iss or provider.authorization_response_iss_parameter_supported
-            ):
-                raise self._refused("iss")
             claims = self._claims(client, provider, returned.code, attempt)
         role, org = claims.get(self._settings.oidc_role_claim), claims.get(self._settings.oidc_org_claim)
         if role not in ROLES or not isinstance(org, str):
@@ -160,7 +162,7 @@ class OpenId:
         """What the provider says of whom it gave `code` for: by its ID token and, for what is not there, userinfo."""
         tokens = self._redeem(client, provider, code, attempt)
         try:
-            claims = check(tokens.id_token, self._ask(client, "GET", provider.jwks_uri), self._settings, attempt)
+            claims = self._checked(client, provider, tokens.id_token, attempt)
         except (JoseError, ValueError) as error:
             raise self._refused(type(error).__name__) from None
         wanted = {self._settings.oidc_role_claim, self._settings.oidc_org_claim}
@@ -171,6 +173,17 @@ class OpenId:
         if told.get("sub") != claims["sub"]:
             raise self._refused("userinfo")
         return claims | {name: told[name] for name in wanted & told.keys()}
+
+    def _checked(self, client: httpx.Client, provider: _Provider, id_token: str, attempt: Attempt) -> dict[str, Any]:
+        """What an ID token claims, by keys that were kept or else by those of now. Raises JoseError, ValueError."""
+        kept = self._memory.find("keys")
+        if kept:
+            with suppress(JoseError, ValueError):
+                return check(id_token, kept, self._settings, attempt)
+        keys = self._ask(client, "GET", provider.jwks_uri)
+        claims = check(id_token, keys, self._settings, attempt)
+        self._memory.keep("keys", keys)
+        return claims
 
     def _redeem(self, client: httpx.Client, provider: _Provider, code: str, attempt: Attempt) -> _Tokens:
         form = {
@@ -190,6 +203,15 @@ class OpenId:
             return _Tokens.model_validate(answer)
         except ValidationError:
             raise self._refused("token") from None
+
+    def _provider(self) -> _Provider:
+        """What the provider says of itself, or said some minutes ago. Raises Rejected (503)."""
+        kept: _Provider | None = self._memory.find("provider")
+        if kept is None:
+            with self._client() as client:
+                kept = self._discover(client)
+            self._memory.keep("provider", kept)
+        return kept
 
     def _discover(self, client: httpx.Client) -> _Provider:
         issuer = cast("str", self._settings.oidc_issuer)
@@ -215,8 +237,14 @@ class OpenId:
             raise self._away(str(answer.status_code))
         return told
 
-    def _client(self) -> httpx.Client:
-        return httpx.Client(timeout=_SECONDS, headers={"Accept": "application/json"})
+    @contextmanager
+    def _client(self) -> Iterator[httpx.Client]:
+        """A client for one conversation with the provider. Raises Rejected (503) at once while too many are held."""
+        try:
+            with self._memory.turn(), httpx.Client(timeout=_SECONDS, headers={"Accept": "application/json"}) as client:
+                yield client
+        except Busy:
+            raise self._away("too many at once") from None
 
     @property
     def _client_id(self) -> str:

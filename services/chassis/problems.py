@@ -14,6 +14,10 @@ from services.chassis.errors import FieldError, Rejected, RetryLater
 
 F = TypeVar("F", bound=BaseModel)
 CONTENT_TYPE = "application/problem+json"
+# Of more wrong fields than that the others are not told: an error is a hundred times as long as what it is about.
+MOST_ERRORS = 50
+_LONGEST_NAME = 100  # characters of one name in a pointer; those that a form knows are shorter
+_DEEPEST = 20
 UNAVAILABLE = Rejected(
     "unavailable",
     "Un service dont nous dépendons ne répond pas ; réessayez dans quelques secondes.",
@@ -120,13 +124,16 @@ def of_http(error: HTTPException) -> Response:
 
 
 def invalid(error: ValidationError) -> Rejected:
-    """422 with each wrong field, or 400 when the body is not even JSON."""
+    """422 with each wrong field up to MOST_ERRORS, or 400 when the body is not even JSON."""
     details = error.errors(include_url=False)
     if details and details[0]["type"] == "json_invalid":
         return Rejected("malformed", "Le corps n’est pas du JSON valable.", status=400)
     # pydantic also calls a list too short whose items were all refused, which was told already.
     details = [detail for detail in details if detail["type"] != "too_short" or not detail["input"]]
-    return Rejected("invalid", "Certains champs ne conviennent pas.", errors=[_field(detail) for detail in details])
+    told = "Certains champs ne conviennent pas."
+    if len(details) > MOST_ERRORS:
+        told = f"{told} Voici les {MOST_ERRORS} premières erreurs\u00a0; il y en a d’autres."
+    return Rejected("invalid", told, errors=[_field(detail) for detail in details[:MOST_ERRORS]])
 
 
 def validate(form: type[F], body: bytes) -> F:
@@ -138,7 +145,8 @@ def validate(form: type[F], body: bytes) -> F:
 
 
 def _field(detail: ErrorDetails) -> FieldError:
-    pointer = "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in detail["loc"])
+    parts = (str(part)[:_LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in detail["loc"][:_DEEPEST])
+    pointer = "".join(f"/{part}" for part in parts)
     context = {key: _accepted(value) if key == "expected" else value for key, value in detail.get("ctx", {}).items()}
     if detail["type"] == "value_error" and "error" in context:
         return {"pointer": pointer, "detail": str(context["error"])}

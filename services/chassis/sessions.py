@@ -13,9 +13,10 @@ from sqlalchemy.dialects import postgresql
 from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie
 
+from services.chassis.addresses import LOCAL_HOSTS
 from services.chassis.app import App, Work
 from services.chassis.errors import Rejected
-from services.chassis.settings import LOCAL_HOSTS, Settings
+from services.chassis.settings import Settings
 from services.chassis.tables import invitations_used, sessions
 from services.chassis.tokens import Caller, Invitation
 

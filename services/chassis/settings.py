@@ -10,24 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 from pydantic import AfterValidator, EmailStr, Field, FilePath, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from services.chassis import tls
+from services.chassis import addresses, tls
+from services.chassis.addresses import MEMORY_BROKER
 from services.contracts.topology import SERVICES
 
-MEMORY_BROKER = "memory://"
-_LAST_PORT = 65535
 _LONGEST_DELAY = 30 * 24 * 3600
 # Longer than a consumer stays away while its queue fills.
 _QUEUED_DAYS = 30
-LOCAL_HOSTS = {"localhost", "127.0.0.1"}
 _ROOT = Path(__file__).parents[2]
-
-
-def _host_and_port(value: str) -> str:
-    host, _, port = value.rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) <= _LAST_PORT:
-        reason = "expected host:port, such as 127.0.0.1:8001"
-        raise ValueError(reason)
-    return value
 
 
 def _positive_delays(value: str) -> str:
@@ -41,57 +31,12 @@ def _positive_delays(value: str) -> str:
     return value
 
 
-def _broker(value: str) -> str:
-    nodes = [urlsplit(node) for node in value.split(";")]
-    # A query would be kombu's options, and could turn the checking of certificates off.
-    fine = {node.scheme for node in nodes} in ({"amqp"}, {"amqps"}) and not any(node.query for node in nodes)
-    if not value.startswith(MEMORY_BROKER) and not fine:
-        reason = (
-            "expected amqp:// or amqps://user:password@host/vhost, or one for each node of a cluster, separated by ;"
-        )
-        raise ValueError(reason)
-    return value
-
-
-def _public_broker(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("amqp", "amqps") or not parts.hostname or parts.username or parts.path not in ("", "/"):
-        reason = "expected amqps://host:port, without user and vhost"
-        raise ValueError(reason)
-    return value.rstrip("/")
-
-
-def _management(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not parts.username or parts.query:
-        reason = "expected http://user:password@host:15672, or https://"
-        raise ValueError(reason)
-    return value
-
-
 def _authorities(value: Path) -> Path:
     try:
         tls.context(value)
     except OSError as error:
         reason = f"no certificates can be read there: {type(error).__name__}"
         raise ValueError(reason) from None
-    return value
-
-
-def _postgresql(value: str) -> str:
-    if not value.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
-        reason = "expected postgresql://user:password@host/database"
-        raise ValueError(reason)
-    return value
-
-
-def _issuer(value: str) -> str:
-    parts = urlsplit(value)
-    if not parts.hostname or not (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL_HOSTS)
-    ):
-        reason = "expected https://…, or http:// on this very machine"
-        raise ValueError(reason)
     return value
 
 
@@ -123,9 +68,9 @@ def _with_smtp(value: object, info: ValidationInfo) -> object:
     return value
 
 
-Address = Annotated[str, AfterValidator(_host_and_port)]
-BrokerUrl = Annotated[str, AfterValidator(_broker)]
-DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
+Address = Annotated[str, AfterValidator(addresses.host_and_port)]
+BrokerUrl = Annotated[str, AfterValidator(addresses.broker)]
+DatabaseUrl = Annotated[str, AfterValidator(addresses.postgresql)]
 
 
 def default_state() -> Path:
@@ -158,15 +103,15 @@ class Settings(BaseSettings):
         description="Certificates (PEM) of the authorities that the broker is trusted by where its address is amqps://"
         " or https://. Default: the system’s.",
     )
-    amqp_management_url: Annotated[str, AfterValidator(_management)] | None = Field(
+    amqp_management_url: Annotated[str, AfterValidator(addresses.management)] | None = Field(
         None,
-        description="RabbitMQ’s management API, for `relais partners`: http://user:password@host:15672 or https://; the"
-        " user is an administrator.",
+        description="RabbitMQ’s management API, for `relais partners`: https://user:password@host:15671, or http:// for"
+        " this machine and for a host’s bare name, as in a network of containers; the user is an administrator.",
     )
     amqp_management_password_file: FilePath | None = Field(
         None, description="That user’s password, where the address has none."
     )
-    amqp_public_url: Annotated[str, AfterValidator(_public_broker)] | None = Field(
+    amqp_public_url: Annotated[str, AfterValidator(addresses.public_broker)] | None = Field(
         None,
         description="Where sites and partners reach the broker, for the addresses that `relais partners` prints:"
         " amqps://host:port. Default: the host and port of `RELAIS_AMQP_URL`.",
@@ -188,7 +133,7 @@ class Settings(BaseSettings):
     jwks: str | None = Field(None, description="File or URL of the keys that sign tokens. Default: our own key's.")
     jwt_issuer: str = Field("relais", description="`iss` that tokens must carry.")
     jwt_audience: str = Field("relais", description="`aud` that tokens must carry.")
-    oidc_issuer: Annotated[str, AfterValidator(_issuer)] | None = Field(
+    oidc_issuer: Annotated[str, AfterValidator(addresses.issuer)] | None = Field(
         None, description="OpenID provider by which people log in, beside invitations: its issuer, as it writes it."
     )
     oidc_client_id: Annotated[str | None, AfterValidator(_with_issuer)] = Field(

@@ -112,9 +112,9 @@ def _wait(text: str) -> timedelta | None:
     except ValueError:
         try:
             at = parsedate_to_datetime(text)
-        except ValueError:
+            asked = (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
+        except (ValueError, OverflowError):
             return None
-        asked = (at if at.tzinfo else at.replace(tzinfo=UTC)) - datetime.now(UTC)
     return min(max(asked, timedelta(0)), _LONGEST_WAIT)
 
 

@@ -18,7 +18,7 @@ from pydantic import (
 from services.contracts.codes import Need
 from services.contracts.free_text import FreeText, Story, without_nir
 from services.contracts.intake import Identifier, NeedFacts, VisitFacts
-from services.contracts.visits import Residence, Undiagnosed
+from services.contracts.visits import Obstacles, Publics, Residence, Undiagnosed, at_most
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
@@ -32,6 +32,7 @@ class NeedForm(NeedFacts):
 
     model_config = _STRICT
 
+    obstacles: Obstacles = ()
     override_reason: FreeText | None = None
     note: FreeText | None = None
 
@@ -61,7 +62,7 @@ class AgreementForm(BaseModel):
 
     model_config = _STRICT
 
-    recipients: tuple[Identifier, ...] = Field(max_length=50)
+    recipients: Annotated[tuple[Identifier, ...], at_most(50)] = Field(max_length=50)
     sensitive: bool = False
     given_at: AwareDatetime | None = None
     form: Literal["oral", "written"] = "oral"
@@ -74,7 +75,8 @@ class VisitForm(Undiagnosed, VisitFacts):
 
     visit_id: UUID
     commune: Residence | None = None
-    needs: tuple[NeedForm, ...] = Field(min_length=1, max_length=10)
+    publics: Publics = ()
+    needs: Annotated[tuple[NeedForm, ...], at_most(10)] = Field(min_length=1, max_length=10)
     person: PersonForm | None = None
     story: Story | None = None
     agreement: AgreementForm | None = None

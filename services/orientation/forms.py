@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.contracts.codes import AgeBand, Category, Need, Obstacle, Public, VisitClass
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.contracts.orientation import Proposal
-from services.contracts.visits import Ignored, Residence, Undiagnosed
+from services.contracts.visits import Ignored, Obstacles, Publics, Residence, Undiagnosed, at_most
 from services.network import Journey
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
@@ -21,6 +21,7 @@ class SimulatedNeed(NeedFacts):
 
     model_config = _STRICT
 
+    obstacles: Obstacles = ()
     note: Ignored = _UNREAD
     override_reason: Ignored = _UNREAD
 
@@ -31,7 +32,8 @@ class SimulateForm(Undiagnosed, VisitFacts):
     model_config = _STRICT
 
     commune: Residence | None = None
-    needs: tuple[SimulatedNeed, ...] = Field(min_length=1, max_length=10)
+    publics: Publics = ()
+    needs: Annotated[tuple[SimulatedNeed, ...], at_most(10)] = Field(min_length=1, max_length=10)
     visit_id: Ignored = _UNREAD
     person: Ignored = _UNREAD
     story: Ignored = _UNREAD

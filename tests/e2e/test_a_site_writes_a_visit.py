@@ -1,5 +1,6 @@
 """Visits that sites write to the exchange `visits.in`: the same answers and reasons as `POST /v1/visits`."""
 
+import json
 from collections.abc import Iterator
 from typing import Any, Self
 from uuid import uuid4
@@ -137,6 +138,21 @@ def test_a_body_that_is_too_large_is_refused(writer: Outsider) -> None:
     writer.write(body)
     refused = reply(writer, body["visit_id"])[1]
     assert (refused["status"], refused["detail"]) == (413, "Le corps dépasse 65536 octets.")
+
+
+def test_a_visit_full_of_mistakes_stops_nobody(house: House, rabbit: Rabbit, writer: Outsider) -> None:
+    """64 KiB with 30,000 wrong places: its problem is one that the broker takes, and the next site has its reply."""
+    body = visit(publics=[]) | {"person": None}
+    raw = json.dumps(body).replace('"publics": []', f'"publics": [{"0," * 31_000}0]').encode()
+    assert 62_000 < len(raw) <= 65_536
+    with site(house, rabbit, "hem") as other:
+        for _ in range(10):
+            writer.write(raw)
+        own = visit(site="hem", commune="59299")
+        other.write(own)
+        assert reply(other, own["visit_id"])[1]["status"] == 201
+    eventually(lambda: len(writer.take()) == 10)
+    assert {(one.events[0]["status"], one.events[0]["visit_id"]) for one in writer.read} == {(422, body["visit_id"])}
 
 
 def test_a_type_with_a_charset_is_json_all_the_same(writer: Outsider) -> None:

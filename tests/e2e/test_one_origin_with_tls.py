@@ -324,6 +324,8 @@ def test_while_a_service_is_away_the_others_go_on(behind: House, proxy: Proxy, b
     assert browser.get("/reporting/").status_code == 200
     behind.start("orientation")
     assert browser.get(link).status_code == 200
+    for mark in ("%3F", "%3f", "%253F"):
+        browser.get(f"{link.partition('?')[0]}{mark}{link.partition('?')[2]}")
     logs = proxy.logs()
     written = [json.loads(line) for line in (proxy.folder / "access.log").read_text().splitlines()]
     assert ("GET", "/orientation/login", 503) in {(each["method"], each["path"], each["status"]) for each in written}

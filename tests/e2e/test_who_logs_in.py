@@ -187,6 +187,17 @@ def test_logging_out_ends_a_stolen_cookie_too(own_house: House, browsers: Callab
     assert agent.post("/logout").status_code == 303
 
 
+def test_logging_in_again_ends_the_session_before(own_house: House, browsers: Callable[[], httpx.Client]) -> None:
+    """A browser has one session, and so one to log out of; that of another browser goes on."""
+    agent, thief, other = browsers(), browsers(), browsers()
+    enter(other, invited(own_house))
+    enter(agent, invited(own_house))
+    thief.cookies.set(COOKIE, agent.cookies[COOKIE])
+    assert is_in(thief)
+    assert enter(agent, invited(own_house)).status_code == 303
+    assert (is_in(agent), is_in(thief), is_in(other)) == (True, False, True)
+
+
 def test_a_session_ends_by_itself(own_house: House, browser: httpx.Client) -> None:
     """The browser still has its cookie, and it is worth nothing after twelve hours."""
     invitation = invited(own_house)

@@ -259,6 +259,9 @@ def test_while_the_provider_is_away_invitations_let_in(
     back = brought_back(late)
     agent.get(brought_back(agent))
     provider.stop()
+    assert refused(late.get(back), 503, "Le service par lequel vous vous connectez ne répond pas")
+    own_house.stop("orientation")  # and with it what it kept of the provider
+    own_house.start("orientation")
     for answer in (new.get("/oidc/start"), late.get(back)):
         assert refused(answer, 503, "Le service par lequel vous vous connectez ne répond pas")
         assert "demandez un lien de connexion" in answer.text.replace("\n", " ")
@@ -267,6 +270,27 @@ def test_while_the_provider_is_away_invitations_let_in(
     out = agent.post("/logout")
     assert (out.status_code, out.headers["Location"]) == (303, "./login")
     assert not is_in(agent)
+
+
+def test_logging_in_again_ends_the_session_before(browsers: Callable[[], httpx.Client]) -> None:
+    """Whoever has the cookie of the first is out."""
+    agent, thief = browsers(), browsers()
+    agent.get(brought_back(agent))
+    thief.cookies.set(COOKIE, agent.cookies[COOKIE])
+    known = log_in_at(agent, agent.get("/oidc/start").headers["Location"], "nobody")
+    assert agent.get(known.headers["Location"]).status_code == 303
+    assert (is_in(agent), is_in(thief)) == (True, False)
+
+
+def test_new_keys_are_found_at_once(
+    own_house: House, provider: OpenIdProvider, browsers: Callable[[], httpx.Client]
+) -> None:
+    """Those that were kept for some minutes do not fit any more once the provider has others."""
+    first, second = browsers(), browsers()
+    assert first.get(brought_back(first)).status_code == 303
+    provider.stop()
+    provider.start(*homes(own_house))
+    assert second.get(brought_back(second)).status_code == 303
 
 
 def test_logging_out_leads_to_the_provider_too(

@@ -10,6 +10,7 @@ import pytest
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
+from pydantic import ValidationError
 
 from services.chassis import oidc
 from services.chassis.settings import Settings
@@ -127,3 +128,17 @@ def test_what_is_derived_tells_nothing_else() -> None:
     drawn = {each.derive(purpose) for each in (ATTEMPT, other) for purpose in ("state", "nonce", "verifier")}
     assert len(drawn | {ATTEMPT.secret, other.secret, ATTEMPT.challenge, other.challenge}) == 10
     assert oidc.Attempt(ATTEMPT.secret).derive("state") == ATTEMPT.derive("state")
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint"],
+)
+def test_every_address_of_the_provider_is_as_safe_as_its_issuer(field: str) -> None:
+    """Our secret, the code and the keys go by them: TLS, or this very machine."""
+    required = ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    right = {"issuer": ISSUER} | {name: f"{ISSUER}/{name}" for name in required}
+    oidc._Provider.model_validate(right | {field: f"{ISSUER}/x"})  # noqa: SLF001 - what a discovery document may say
+    oidc._Provider.model_validate(right | {field: "http://127.0.0.1/x"})  # noqa: SLF001 - same
+    with pytest.raises(ValidationError):
+        oidc._Provider.model_validate(right | {field: "http://id.example/x"})  # noqa: SLF001 - same

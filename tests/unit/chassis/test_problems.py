@@ -142,3 +142,17 @@ def test_unknown_paths_and_methods_are_problems_too(error: HTTPException, status
     said = json.loads(response.get_data())
     assert (response.status_code, said["status"], said["type"]) == (status, status, f"/problems/{slug}")
     assert response.headers.get("Allow") == ("GET" if status == 405 else None)
+
+
+def test_of_many_errors_the_first_are_told() -> None:
+    """A body of 64 KiB has room for 30,000; the document says that there are more, and stays short."""
+    problem = problem_of({"parts": [{"code": "a", "many": ["¤"] * 30_000}]})
+    assert len(problem.errors) == problems.MOST_ERRORS
+    assert problem.detail.endswith("Voici les 50 premières erreurs\u00a0; il y en a d’autres.")
+    assert problem_of({str(number): 1 for number in range(50)}).detail == "Certains champs ne conviennent pas."
+
+
+def test_a_name_without_end_is_cut() -> None:
+    """Nobody looks for it by its 60,000th letter."""
+    (error,) = problem_of({"a" * 60_000: 1}).errors
+    assert error["pointer"] == "/" + "a" * 100

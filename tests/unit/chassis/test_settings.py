@@ -157,3 +157,19 @@ def test_a_public_url_takes_the_name_or_the_port_of_each_service() -> None:
     assert each.url("intake") == "https://relais.example:9001"
     assert Settings(public_url="https://relais.example/").url("reporting") == "https://relais.example"
     assert Settings(intake_http="127.0.0.1:9001").url("intake") == "http://127.0.0.1:9001"
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.1.2.3", "[::1]", "rabbitmq"])
+def test_an_administrator_may_be_named_in_the_clear_nearby(host: str) -> None:
+    """On this machine, or by a name that only a network of containers knows; anywhere by TLS."""
+    assert Settings(amqp_management_url=f"http://user:p@{host}:15672").amqp_management_url
+    assert Settings(amqp_management_url="https://user:p@broker.example:15671").amqp_management_url
+
+
+@pytest.mark.parametrize("host", ["broker.example", "10.0.0.4", "[fd00::1]", "localhost.example", "127.0.0.1.example"])
+def test_an_administrators_password_does_not_leave_in_the_clear(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """It opens every vhost."""
+    monkeypatch.setenv("RELAIS_AMQP_MANAGEMENT_URL", f"http://user:secret@{host}:15672")
+    with pytest.raises(BadSettings, match=r"^RELAIS_AMQP_MANAGEMENT_URL: .*expected https://") as caught:
+        load_settings()
+    assert "secret" not in str(caught.value)

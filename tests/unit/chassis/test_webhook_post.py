@@ -35,3 +35,10 @@ def test_retry_after_as_a_date() -> None:
     assert later is not None
     assert timedelta(seconds=115) < later <= timedelta(minutes=2)
     assert webhook_post._wait("Wed, 21 Oct 2015 07:28:00 GMT") == timedelta(0)  # noqa: SLF001 - same
+
+
+@pytest.mark.parametrize("offset", ["+99999999999999999999", "-2359", "+9999"])
+def test_a_date_beyond_all_dates_asks_for_nothing(offset: str) -> None:
+    """Whatever the receiver writes, a POST has an outcome."""
+    asked = webhook_post._wait(f"Fri, 31 Dec 9999 23:59:59 {offset}")  # noqa: SLF001 - every form of the header
+    assert asked in {None, timedelta(hours=24)}

@@ -1,11 +1,8 @@
 """What a partner is told of answers that were refused, and how often."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -63,18 +60,3 @@ def test_each_partner_has_a_budget_of_its_own_which_comes_back() -> None:
     assert [budget.take("cpam", later) for _ in range(PER_HOUR + 1)] == [True] * PER_HOUR + [False]
     assert not budget.take("cpam", NOW)
     assert sum(budget.take("cpam", NOW + timedelta(days=30)) for _ in range(2 * BURST)) == BURST
-
-
-def test_beyond_the_budget_a_refusal_is_counted_and_not_written(capsys: pytest.CaptureFixture[str]) -> None:
-    """The reply still says that it was refused; the log says once whose refusals are no longer told."""
-    written: list[object] = []
-
-    @contextmanager
-    def work() -> Iterator[SimpleNamespace]:
-        yield SimpleNamespace(emit=lambda data, recipient: written.append((data, recipient)))
-
-    office = cast("Any", SimpleNamespace(app=SimpleNamespace(work=work, clock=SimpleNamespace(now=lambda: NOW))))
-    budget = Budget()
-    outcomes = {letters.take_answer(Letter(CALLER, b"{}", ""), office, budget).outcome for _ in range(BURST + 5)}
-    assert (outcomes, len(written)) == ({"refused"}, BURST)
-    assert capsys.readouterr().out.count("refusals no longer told") == 1
