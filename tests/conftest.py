@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from tests.support.databases import server_of
 from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
+Builder = Callable[..., House]
 SERVICES = ("intake", "orientation", "referral", "reporting")
 
 
@@ -101,11 +103,8 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
     return rabbit.url(create())
 
 
-@pytest.fixture(scope="session")
-def houses(
-    rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], dict[str, str]]
-) -> Iterator[Callable[..., House]]:
-    """Return a factory: each call makes a house (not yet started) with a vhost and databases of its own."""
+@contextmanager
+def _built(rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], dict[str, str]]) -> Iterator[Builder]:
     made: list[tuple[House, Path]] = []
 
     def create(**environment: str) -> House:
@@ -120,12 +119,31 @@ def houses(
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="module")
+def houses(rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], dict[str, str]]) -> Iterator[Builder]:
+    """Return a factory: each call makes a house (not yet started) with a vhost and databases of its own.
+
+    They end with the module's tests: four services that have nothing to do take a tenth of a processor all the same.
+    """
+    with _built(rabbit, vhosts, databases) as create:
+        yield create
+
+
 @pytest.fixture(scope="session")
-def house(houses: Callable[..., House], rabbit: Rabbit, vhosts: Callable[[], str]) -> House:
+def lasting_houses(
+    rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], dict[str, str]]
+) -> Iterator[Builder]:
+    """Return a factory of houses that stand until the end of the test run."""
+    with _built(rabbit, vhosts, databases) as create:
+        yield create
+
+
+@pytest.fixture(scope="session")
+def house(lasting_houses: Builder, rabbit: Rabbit, vhosts: Callable[[], str]) -> House:
     """The running house that most tests share: leave it running, and expect others' visits in it.
 
     As in production, sites and partners have vhosts of their own.
     """
-    shared = houses(RELAIS_AMQP_URL_INGEST=rabbit.url(vhosts()), RELAIS_AMQP_URL_PARTNERS=rabbit.url(vhosts()))
+    shared = lasting_houses(RELAIS_AMQP_URL_INGEST=rabbit.url(vhosts()), RELAIS_AMQP_URL_PARTNERS=rabbit.url(vhosts()))
     shared.start()
     return shared

@@ -9,7 +9,6 @@ from services.chassis.errors import Rejected
 from services.chassis.http import Answer, Request, http
 from services.chassis.provider import Provided
 from services.chassis.tokens import Role
-from services.network import Network, load
 from services.network.members import WebForMembers
 from services.referral import board, handlers, letters, page_forms, pages
 from services.referral.cards import Card, Reader
@@ -31,7 +30,6 @@ class ShownQuery(BaseModel):
 class ReferralPages(WebForMembers):
     """What people of partners and sites see and press."""
 
-    network: Network = Provided(lambda settings: load(settings.network))
     budget: letters.Budget = Provided(lambda _: letters.Budget())
 
     @property

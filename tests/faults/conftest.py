@@ -17,9 +17,9 @@ RETRY_DELAYS = "0.3,0.9,1.8"
 
 
 @pytest.fixture(scope="session")
-def breakable(houses: Callable[..., House]) -> House:
+def breakable(lasting_houses: Callable[..., House]) -> House:
     """Make the house; `own_house` starts it."""
-    return houses(RELAIS_RETRY_DELAYS=RETRY_DELAYS)
+    return lasting_houses(RELAIS_RETRY_DELAYS=RETRY_DELAYS)
 
 
 @pytest.fixture
