@@ -15,7 +15,7 @@ take() { # votre traitement ; s’il échoue, la page sera relue, et la même r�
   case $type in
   *.ReferralSent.v1)
     echo "Orientation $referral_id : $what, avant $when"
-    code=$(call "$CURSOR.answer" "$answers" -H 'Content-Type: application/json' \
+    code=$(call "$CURSOR.answer" "$REFERRAL_URL/v1/referrals/$referral_id/answers" -H 'Content-Type: application/json' \
       -d "{\"answer_id\": \"$id\", \"status\": \"accepted\"}")
     case $code in
     200 | 201) ;;
@@ -31,9 +31,9 @@ while :; do
   after=$(cat "$CURSOR" 2>/dev/null || :)
   code=$(call "$CURSOR.page" --get "$REFERRAL_URL/v1/referrals/events" ${after:+--data-urlencode "after=$after"})
   [ "$code" = 200 ] || { echo "Lecture impossible ($code)" && exit 1; } # 410 : voir « Après une longue absence »
-  jq -r '.events[] | [.type, .id, (.data | .referral_id // "-", .links.answers // "-", .to_state // .detail // .need,
+  jq -r '.events[] | [.type, .id, (.data | .referral_id // "-", .to_state // .detail // .need,
     .step // .due_at // "-")] | @tsv' "$CURSOR.page" >"$CURSOR.events"
-  while IFS='	' read -r type id referral_id answers what when; do
+  while IFS='	' read -r type id referral_id what when; do
     grep -qxF "$id" "$BOOK" || { take && echo "$id" >>"$BOOK"; }
   done <"$CURSOR.events"
   jq -r '.next // empty' "$CURSOR.page" >"$CURSOR.new" && mv "$CURSOR.new" "$CURSOR"

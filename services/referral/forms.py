@@ -165,8 +165,9 @@ class AppointmentView(BaseModel):
 
 
 class AnswerView(BaseModel):
-    """An answer as whoever sent the referral, and whoever gave it, may read it."""
+    """An answer as whoever sent the referral, and whoever gave it, may read it. `reason`: of an end, its outcome."""
 
+    answer_id: str
     status: ReferralState
     at: datetime
     reason: str | None

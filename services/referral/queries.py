@@ -104,6 +104,7 @@ def _answer(row: Row[Any], key: Key | None) -> AnswerView:
     if row.sealed and key:
         free = json.loads(key.open(f"answer/{row.referral_id}/{row.answer_id}", row.sealed))
     return AnswerView(
+        answer_id=row.answer_id,
         status=ReferralState(row.state),
         at=row.at,
         reason=row.reason,

@@ -122,13 +122,13 @@ def answer_problem(
 ) -> tuple[str, str] | None:
     """(field, what is missing) of an answer that says too little; None when it is complete."""
     if status in {S.DECLINED, S.FAILED} and reason is None:
-        return "reason", "Un refus ou un échec demande un motif."
+        return "reason", "Un refus (declined) ou un échec (failed) demande un motif (reason)."
     if reason is DeclineReason.OTHER and not note:
         return "note", "Le motif « other » demande une explication (note)."
     if reason is not None and status not in {S.DECLINED, S.FAILED}:
         return "reason", "Un motif n’accompagne qu’un refus (declined) ou un échec (failed)."
     if status is S.COMPLETED and not has_outcome:
-        return "outcome", "Une clôture demande un résultat (outcome)."
+        return "outcome", "« completed » demande un résultat (outcome)."
     if has_outcome and status is not S.COMPLETED:
         return "outcome", "Un résultat n’accompagne qu’une clôture (completed)."
     return None

@@ -42,6 +42,7 @@ def card(state: ReferralState = S.SENT, side: Side = Side.RECIPIENT, **changes: 
         next=NextStep(owner=owner, action=duty.action, label=duty.label, before=due, overdue=False) if duty else None,
         answers=[
             AnswerView(
+                answer_id="1",
                 status=S.RECEIVED,
                 at=NOW,
                 reason=None,
