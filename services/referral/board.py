@@ -17,13 +17,15 @@ from services.referral import queries
 from services.referral.cards import Card, Reader, name_of, side_of
 from services.referral.domain import life
 from services.referral.page_forms import BoardQuery
-from services.referral.tables import referrals
+from services.referral.tables import SHOWN_TO_RECIPIENT, referrals
 
 A_PAGE = 50
 # What has ended is shown for so long; what the site has to take up again, unless it did.
 ENDED_DAYS, AGAIN_DAYS = 30, 90
 S = ReferralState
 _DIGITS = 8
+# Whom the site has to see again: nobody took the person on, or the agreement is missing.
+_AGAIN = [*life.BOUNCED, S.FAILED, S.AWAITING_AGREEMENT]
 _OLD, _NEW = referrals.alias("old"), referrals.alias("new")
 _ROW = referrals.c
 
@@ -71,7 +73,7 @@ def inbox(asked: BoardQuery, caller: Caller, app: App, network: Network) -> Boar
         names=("late", "to-answer", "at-work"),
         place=case((overdue, 0), (_ROW.state.in_(life.UNANSWERED), 1), else_=2),
         mine=and_(_ROW.partner == caller.org, _ROW.state.in_(life.OPEN & life.VISIBLE_TO_PARTNER)),
-        ended=and_(_ROW.partner == caller.org, _ROW.state.not_in(life.OPEN), lately),
+        ended=and_(_ROW.partner == caller.org, _ROW.state.not_in(life.OPEN), SHOWN_TO_RECIPIENT, lately),
         sent=and_(_ROW.sender == caller.org, or_(_ROW.state.in_(life.OPEN), lately)),
     )
     return _read(parts, asked, caller, app, network)
@@ -84,7 +86,7 @@ def follow_up(asked: BoardQuery, caller: Caller, app: App, network: Network) -> 
     """
     now, here = app.clock.now(), _ROW.site == caller.org
     given_up = and_(
-        _ROW.state.in_([*life.BOUNCED, S.FAILED]),
+        _ROW.state.in_(_AGAIN),
         _ROW.next_id.is_(None),
         _ROW.sender.is_(None),
         _ROW.changed_at > now - timedelta(days=AGAIN_DAYS),
@@ -99,7 +101,7 @@ def follow_up(asked: BoardQuery, caller: Caller, app: App, network: Network) -> 
             (_ROW.state.in_(life.UNANSWERED), 2),
             else_=3,
         ),
-        mine=and_(here, or_(_ROW.state.in_(life.OPEN), given_up)),
+        mine=and_(here, or_(_ROW.state.in_(life.OPEN - {S.AWAITING_AGREEMENT}), given_up)),
         ended=and_(here, settled, _ROW.state.not_in(life.OPEN), _ROW.changed_at > now - timedelta(days=ENDED_DAYS)),
     )
     return _read(parts, asked, caller, app, network)
@@ -112,7 +114,7 @@ def _anew(site: str, now: datetime) -> Select[tuple[UUID]]:
     """
     old, new, recently = _OLD.c, _NEW.c, now - timedelta(days=AGAIN_DAYS)
     ended = select(old.id).where(old.site == site, old.changed_at > recently)
-    ended = ended.where(old.state.in_([*life.BOUNCED, S.FAILED]), new.site == site, new.opened_at > recently)
+    ended = ended.where(old.state.in_(_AGAIN), new.site == site, new.opened_at > recently)
     same = (new.case_id == old.case_id) & (new.need == old.need)
     return ended.join(_NEW, same & (new.visit_id != old.visit_id) & (new.opened_at > old.changed_at))
 

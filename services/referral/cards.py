@@ -91,7 +91,7 @@ def name_of(org: str, network: Network) -> str:
 
 def side_of(row: Row[Any], caller: Caller) -> Side | None:
     """Where the caller stands toward a referral; None where it has nothing to do with it."""
-    if row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER:
+    if row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER and not row.never_sent:
         return Side.RECIPIENT
     return Side.SENDER if caller.org == (row.sender or row.site) else None
 

@@ -179,7 +179,7 @@ def withdraw(
 def _seen_from(referral_id: UUID, caller: Caller, work: Work) -> tuple[Row[Any], Side]:
     """The referral, locked, and where the caller stands toward it; 404 for whoever has not to do with it."""
     row = work.execute(select(referrals).where(referrals.c.id == referral_id).with_for_update()).first()
-    if row is not None and row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER:
+    if row is not None and row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER and not row.never_sent:
         return row, Side.RECIPIENT
     if row is not None and caller.org == (row.sender or row.site):
         return row, Side.SENDER

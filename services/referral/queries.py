@@ -33,7 +33,7 @@ from services.referral.forms import (
     ReferralView,
     SiteLinks,
 )
-from services.referral.tables import answers, history, referrals
+from services.referral.tables import SHOWN_TO_RECIPIENT, answers, history, referrals
 
 _LAST_POSITION = 2**63 - 1
 _ORIGIN = referrals.alias("origin")
@@ -53,7 +53,7 @@ def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> Referrals
     if query.status:
         wanted.append(referrals.c.state == query.status)
     if caller.role == "partner":
-        addressed = [referrals.c.partner == caller.org, referrals.c.state.in_(life.VISIBLE_TO_PARTNER)]
+        addressed = [referrals.c.partner == caller.org, SHOWN_TO_RECIPIENT]
         sides = [[*wanted, *addressed], [*wanted, referrals.c.sender == caller.org]]
     else:
         sides = [[*wanted, referrals.c.site == caller.org]]

@@ -15,7 +15,7 @@ from services.contracts.codes import ReferralState
 from services.network import Network
 from services.referral import queries
 from services.referral.calendar import is_holiday_in
-from services.referral.domain import clocks
+from services.referral.domain import clocks, life
 from services.referral.tables import changes, history, referrals
 
 # Who acts where nobody does: the clock.
@@ -90,6 +90,8 @@ class Moves:
         self.work.commit_in_order(at_once=True)
         before = ReferralState(row.state)
         values: dict[str, Any] = {"state": step.state, "step": row.step + 1, "changed_at": self.work.now, **more}
+        if before is S.AWAITING_AGREEMENT:
+            values["never_sent"] = step.state not in life.OPEN
         if step.event is None and step.state is not S.RECEIVED:
             values |= {"since": self.work.now, "reminders": 0, "escalations": 0}
         after = {name: values.get(name, getattr(row, name)) for name in ("since", "reminders", "escalations")}

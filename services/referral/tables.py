@@ -64,6 +64,7 @@ referrals = Table(
     Column("reminders", Integer, nullable=False, server_default="0"),
     Column("escalations", Integer, nullable=False, server_default="0"),
     Column("bounces", Integer, nullable=False, server_default="0"),
+    Column("never_sent", Boolean, nullable=False, server_default="false"),
     Column("previous", Uuid),
     Column("next_id", Uuid),
     CheckConstraint(_KNOWN_STATE, name="known_state"),
@@ -75,8 +76,12 @@ referrals = Table(
     comment="change: number of the last step, in commit order; what a reader pages by. sender, about, fingerprint and"
     " sealed are those of a referral that a partner sent to a site, which has neither orientation nor proposal."
     " fallbacks: whom else the rules named, each with whether the person agreed. since: when the clock of its state"
-    " began; wake_at: when it acts next, null: at once. previous, next_id: before it, after it.",
+    " began; wake_at: when it acts next, null: at once. previous, next_id: before it, after it."
+    " never_sent: it ended while it waited for the person's agreement, and is nobody's to see but its sender's.",
 )
+
+# What whom it is addressed to may see: from the moment it is sent, and never what ended before.
+SHOWN_TO_RECIPIENT = referrals.c.state.in_(life.VISIBLE_TO_PARTNER) & ~referrals.c.never_sent
 
 history = Table(
     "history",

@@ -15,7 +15,7 @@ from services.network import Network, Partner, Site
 from services.referral import steps
 from services.referral.domain import clocks, life
 from services.referral.forms import ReferralForm, ReferralTaken, SenderLinks
-from services.referral.tables import history, referrals
+from services.referral.tables import SHOWN_TO_RECIPIENT, history, referrals
 
 _TOWARD_SITE = "Un partenaire adresse cette personne au site, pour l’aider dans ses démarches."
 _URGENT = "Ce besoin n’attend pas, et une orientation vers un site attendrait."
@@ -63,7 +63,7 @@ def _about(form: ReferralForm, caller: Caller, work: Work) -> Row[Any] | None:
     if form.about is None:
         return None
     statement = select(referrals).where(referrals.c.id == form.about, referrals.c.partner == caller.org)
-    return work.execute(statement.where(referrals.c.state.in_(life.VISIBLE_TO_PARTNER))).first()
+    return work.execute(statement.where(SHOWN_TO_RECIPIENT)).first()
 
 
 def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[Any] | None) -> Site:

@@ -44,7 +44,7 @@ OPEN = frozenset(_ANSWERS)
 BOUNCED = frozenset({S.DECLINED, S.EXPIRED})
 # Somebody has to answer yet whether the person is taken on.
 UNANSWERED = frozenset({S.SENT, S.RECEIVED})
-# What the partner may see: from the moment it is sent.
+# What the partner may see, if it was ever sent.
 VISIBLE_TO_PARTNER = frozenset(S) - {S.AWAITING_AGREEMENT}
 # Every way from a state to another, by each side. Nothing leaves an end but what takes a mistake back.
 WAYS: dict[ReferralState, dict[Side, frozenset[ReferralState]]] = {

@@ -44,6 +44,7 @@ def upgrade() -> None:
     op.add_column("referrals", sa.Column("wake_at", sa.DateTime(timezone=True)))
     for name in ("reminders", "escalations", "bounces"):
         op.add_column("referrals", sa.Column(name, sa.Integer, nullable=False, server_default="0"))
+    op.add_column("referrals", sa.Column("never_sent", sa.Boolean, nullable=False, server_default="false"))
     for name in ("previous", "next_id"):
         op.add_column("referrals", sa.Column(name, sa.Uuid))
     op.create_index(

@@ -9,8 +9,9 @@ import pytest
 from services.chassis.errors import Rejected
 from services.chassis.tokens import Caller
 from services.contracts.codes import Need
-from services.referral import queries, toward_sites
+from services.referral import board, queries, toward_sites
 from services.referral.forms import ReferralForm, ReferralsQuery, ReferralView
+from services.referral.page_forms import BoardQuery
 from tests.support.office import AGENT, COUNTER, HELPS, THEN, TRACE, Desk, partner, proposed
 
 APPOINTMENT = {"at": "2026-11-26T09:00:00+01:00", "place": "3 rue de l’Église, Roye", "contact": "Mme N’Diaye"}
@@ -110,8 +111,28 @@ def test_who_declined_does_not_learn_whether_somebody_took_over(desk: Desk) -> N
         assert (desk.row(referral).next_id is None) == (agreed == ("local",))
         found = seen(desk, partner(HELPS), referral)
         assert found is not None
-        told.append(found.model_dump(exclude={"referral_id", "links"}))
+        told.append(found.model_dump(exclude={"referral_id": True, "links": True, "answers": {0: {"answer_id"}}}))
     assert told[0] == told[1]
+
+
+@pytest.mark.parametrize("end", ["person", "entered-in-error", "time"])
+def test_what_was_never_sent_is_shown_to_no_partner(desk: Desk, end: str) -> None:
+    """The person did not agree: neither a withdrawal nor the end makes it known, in list, on page or by an answer."""
+    referral = desk.open(proposed(agreed=()))
+    if end == "time":
+        desk.clock.move(days=31)
+        desk.ring()
+    else:
+        desk.withdraw(referral, AGENT, end)
+    assert desk.row(referral).state != "awaiting-agreement"
+    assert seen(desk, partner(HELPS), referral) is None
+    board_ = board.inbox(BoardQuery(), partner(HELPS), desk.app, desk.office.network)
+    assert (board_.ended, sum(board_.totals.values())) == ([], 0)
+    with pytest.raises(Rejected) as refusal:
+        desk.answer(referral, partner(HELPS), "accepted")
+    assert refusal.value.status == 404
+    assert desk.told(HELPS) == []
+    assert seen(desk, AGENT, referral) is not None
 
 
 def test_nothing_that_two_partners_hold_joins_their_files(desk: Desk) -> None:
