@@ -24,7 +24,9 @@ def test_a_visit_goes_all_the_way_through_tls(
     assert house.post_visit(body).status_code == httpx.codes.CREATED
     (referral,) = house.sent(body)
     own = [url.rpartition("/")[2] for url in (inside, partners)]
-    assert eventually(lambda: rabbit.depth(own[1], f"out.{referral['partner']}")) == 1
+    queue = f"out.{referral['partner']}"
+    eventually(lambda: queue in rabbit.queues(own[1]))
+    assert eventually(lambda: rabbit.depth(own[1], queue)) == 1
     assert {one["ssl"] for one in rabbit.api("GET", "/connections") if one["vhost"] in own} == {True}
     assert set(house.stop().values()) == {0}
 
