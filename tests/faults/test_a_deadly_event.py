@@ -5,6 +5,8 @@ import signal
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.support import deadly
 from tests.support.books import Books
 from tests.support.crowd import visitors
@@ -40,6 +42,7 @@ def test_it_is_parked_and_its_neighbours_are_counted(
     own_house.stop("reporting")
 
 
+@pytest.mark.soak
 def test_one_that_cannot_even_be_read_is_parked_as_it_came(
     own_house: House, books: Books, tell: Callable[[str], None]
 ) -> None:

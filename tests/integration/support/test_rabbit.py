@@ -18,6 +18,7 @@ def publish(url: str, queue: str, body: bytes) -> None:
         channel.basic_publish("", queue, body, pika.BasicProperties(delivery_mode=2))
 
 
+@pytest.mark.soak
 def test_a_confirmed_message_survives_kill_and_stop(rabbit: Rabbit) -> None:
     """The node comes back on the same ports with the same data, if its queue was not declared just before.
 
