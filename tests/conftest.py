@@ -16,12 +16,11 @@ from pathlib import Path
 import pytest
 
 from services.chassis.postgres import EmbeddedPostgres
-from tests.support.databases import server_of
+from tests.support.databases import OnDemand, all_of, server_of
 from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
 Builder = Callable[..., House]
-SERVICES = ("intake", "orientation", "referral", "reporting")
 
 
 @pytest.fixture
@@ -53,15 +52,21 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture(scope="session")
 def databases(postgres: EmbeddedPostgres) -> Callable[[], dict[str, str]]:
-    """Return a factory: each call makes four empty databases, each with its own role, as service -> URL."""
+    """Return a factory: each call gives service -> URL of an empty database, made when asked for.
+
+    Whoever goes through them, or asks how many there are, takes `all_of` them.
+    """
     numbers = itertools.count(1)
 
     def create() -> dict[str, str]:
         number = next(numbers)
-        names = {service: f"{service}_{number}" for service in SERVICES}
-        for name in names.values():
+
+        def make(service: str) -> str:
+            name = f"{service}_{number}"
             postgres.ensure(name, name)
-        return {service: postgres.url(name, name) for service, name in names.items()}
+            return postgres.url(name, name)
+
+        return OnDemand(make)
 
     return create
 
@@ -109,7 +114,7 @@ def _built(rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], di
 
     def create(**environment: str) -> House:
         folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
-        house = House(folder, rabbit.url(vhosts()), databases(), **environment)
+        house = House(folder, rabbit.url(vhosts()), all_of(databases()), **environment)
         made.append((house, folder))
         return house
 

@@ -12,6 +12,7 @@ from services.contracts.topology import SERVICES
 from tests.support.books import Books
 from tests.support.cluster import Cluster, Node
 from tests.support.crowd import Crowd, visitors
+from tests.support.databases import all_of
 from tests.support.house import House, eventually
 from tests.support.rabbit import Rabbit, free_ports
 
@@ -36,7 +37,7 @@ def cluster() -> Iterator[Cluster]:
 def clustered(cluster: Cluster, databases: Callable[[], dict[str, str]]) -> Iterator[House]:
     """Start a house that knows all three nodes."""
     folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
-    house = House(folder, cluster.url(VHOST), databases())
+    house = House(folder, cluster.url(VHOST), all_of(databases()))
     house.start()
     yield house
     house.close()

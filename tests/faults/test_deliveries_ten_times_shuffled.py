@@ -19,6 +19,7 @@ from services.contracts.topology import SUBSCRIPTIONS
 from tests.support import tables
 from tests.support.books import Books
 from tests.support.crowd import SITE, visitors
+from tests.support.databases import all_of
 from tests.support.house import House, eventually
 from tests.support.mail import Letter, bags, post, singly
 from tests.support.rabbit import Rabbit
@@ -102,7 +103,7 @@ def consumers(
     def create(service: str) -> Consumer:
         folder = Path(tempfile.mkdtemp(prefix="relais-test-"))
         vhost = vhosts()
-        house = House(folder, rabbit.url(vhost), databases(), RELAIS_PUBLIC_URL="https://relais.example")
+        house = House(folder, rabbit.url(vhost), all_of(databases()), RELAIS_PUBLIC_URL="https://relais.example")
         return Consumer(service, house, vhost)
 
     pairs = {service: (create(service), create(service)) for service in SUBSCRIPTIONS}

@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from services.chassis.postgres import EmbeddedPostgres
+from services.contracts.topology import SERVICES
 
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
 
@@ -25,6 +26,24 @@ def dump(url: str) -> dict[str, str]:
             )
             for table in tables
         }
+
+
+class OnDemand(dict[str, str]):
+    """What is made when it is asked for: a database takes some thousand files, and most tests want one of four."""
+
+    def __init__(self, make: Callable[[str], str]) -> None:
+        super().__init__()
+        self._make = make
+
+    def __missing__(self, service: str) -> str:
+        """Make it."""
+        self[service] = self._make(service)
+        return self[service]
+
+
+def all_of(databases: dict[str, str]) -> dict[str, str]:
+    """Those of all four services."""
+    return {service: databases[service] for service in SERVICES}
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from services.chassis import tables as chassis_tables
 from services.chassis.database import Database
 from services.chassis.migrate import migrate
 from services.contracts.topology import SERVICES
+from tests.support.databases import all_of
 
 # Only what keeps free text has keys, and only what has pages with a login has sessions.
 ONLY_OF = {
@@ -40,7 +41,7 @@ def expected(service: str) -> MetaData:
 @pytest.fixture
 def urls(databases: Callable[[], dict[str, str]]) -> dict[str, str]:
     """Make four empty databases."""
-    return databases()
+    return all_of(databases())
 
 
 @pytest.fixture
