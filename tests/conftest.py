@@ -10,15 +10,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from services.chassis.postgres import EmbeddedPostgres
+from tests.support.broker import vhost_of
 from tests.support.databases import OnDemand, all_of, server_of
 from tests.support.house import House
-from tests.support.rabbit import Rabbit
+from tests.support.rabbit import Rabbit, RabbitError
 
 Builder = Callable[..., House]
 
@@ -94,7 +96,7 @@ def vhosts(rabbit: Rabbit) -> Callable[[], str]:
 
 
 @pytest.fixture
-def amqp_url(request: pytest.FixtureRequest) -> str:
+def amqp_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Give a broker: AMQP_URL when set, else a fresh vhost of the private node.
 
     The vhost in AMQP_URL must be a throwaway one: tests declare and purge in it, and their queues stay. Tests that
@@ -102,10 +104,14 @@ def amqp_url(request: pytest.FixtureRequest) -> str:
     """
     given = os.environ.get("AMQP_URL")
     if given:
-        return given
+        yield given
+        return
     rabbit: Rabbit = request.getfixturevalue("rabbit")
     create: Callable[[], str] = request.getfixturevalue("vhosts")
-    return rabbit.url(create())
+    vhost = create()
+    yield rabbit.url(vhost)
+    with suppress(RabbitError, httpx.HTTPError):
+        rabbit.delete_vhost(vhost)
 
 
 @contextmanager
@@ -122,6 +128,10 @@ def _built(rabbit: Rabbit, vhosts: Callable[[], str], databases: Callable[[], di
     for house, folder in made:
         house.close()
         shutil.rmtree(folder)
+        # Each queue that stays costs the broker something for the rest of the run.
+        for vhost in {vhost_of(url) for name, url in house.environment.items() if name.startswith("RELAIS_AMQP_URL")}:
+            with suppress(RabbitError, httpx.HTTPError):
+                rabbit.delete_vhost(vhost)
 
 
 @pytest.fixture(scope="module")
