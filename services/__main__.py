@@ -12,7 +12,8 @@ from typing import Annotated
 import httpx
 import typer
 
-from services.chassis import commands, runner
+from services import retention
+from services.chassis import commands, key_commands, runner
 from services.chassis.errors import Unavailable
 from services.chassis.postgres import PostgresError
 from services.chassis.settings import Settings
@@ -20,6 +21,8 @@ from services.chassis.tokens import ROLES, Role, TokenError, Tokens
 from services.chassis.vault import VaultError
 from services.demonstration import demonstrate
 from services.intake import commands as intake
+from services.intake import erasure_commands as erasures
+from services.intake.journal import JournalError
 from services.network import Network, NetworkError, load
 from services.network import commands as network
 from services.network import partner_commands as partners
@@ -36,6 +39,7 @@ app = typer.Typer(
 )
 app.add_typer(commands.app)
 app.add_typer(commands.dead_letters, name="dead-letters")
+app.add_typer(key_commands.app, name="keys")
 network.app.command("explain", epilog="Example: relais network explain visit.json")(explain)
 app.add_typer(intake.app, name="visits")
 app.add_typer(network.app, name="network")
@@ -44,14 +48,16 @@ app.add_typer(sites.app, name="sites")
 app.add_typer(directory.app, name="directory")
 app.add_typer(reporting.app, name="report")
 app.add_typer(referral.app, name="webhooks")
+app.add_typer(erasures.app, name="erasures")
+app.add_typer(retention.app, name="retention")
 
 RoleArgument = Annotated[str, typer.Argument(help=", ".join(ROLES))]
 OrgArgument = Annotated[str, typer.Argument(help="A site, partner or charter id of the network files.")]
-# Where somebody of a role has work to do behind a login; first where it begins.
+# Where somebody of a role has pages behind a login; first where work begins.
 _PAGES_OF: dict[Role, tuple[str, ...]] = {
-    "agent": ("orientation", "referral"),
+    "agent": ("orientation", "referral", "intake", "reporting"),
     "site": ("orientation", "referral"),
-    "partner": ("referral",),
+    "partner": ("referral", "reporting"),
 }
 
 
@@ -81,9 +87,11 @@ def token(
 def invite(
     role: RoleArgument,
     org: OrgArgument,
-    service: Annotated[str | None, typer.Option(help="Whose pages, where the role has some at several.")] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Whose pages to begin with, where the role has some at several.")
+    ] = None,
 ) -> None:
-    """Print a link by which one person logs in, once, within 24 hours; and nothing else."""
+    """Print a link by which one person logs in to all pages for them, once, within 24 hours; and nothing else."""
     settings = commands.settings()
     found = _checked(settings, role, org)
     pages = _PAGES_OF.get(found, ())
@@ -92,8 +100,9 @@ def invite(
     if service not in {None, *pages}:
         raise commands.fail(f"--service: {role} has no page there; it has at {', '.join(pages)}", 2)
     at = service or pages[0]
+    others = (each for each in pages if each != at)
     try:
-        typer.echo(f"{settings.url(at)}/login?invitation={Tokens(settings).invite(found, org, service=at)}")
+        typer.echo(f"{settings.url(at)}/login?invitation={Tokens(settings).invite(found, org, at, *others)}")
     except TokenError as error:
         raise commands.fail(str(error)) from None
 
@@ -134,7 +143,7 @@ def run(
         runner.run(
             settings, {name: service_class(name) for name in names}, typer.echo, _after_start(settings, samples=samples)
         )
-    except (runner.CannotRun, TokenError, VaultError) as error:
+    except (runner.CannotRun, TokenError, VaultError, JournalError) as error:
         raise commands.fail(str(error), 2) from None
     except (PostgresError, runner.ServiceDied) as error:
         raise commands.fail(str(error)) from None

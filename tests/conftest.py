@@ -7,7 +7,6 @@ inside its own process says so in its folder's conftest.
 import itertools
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,14 +25,28 @@ Builder = Callable[..., House]
 
 
 @pytest.fixture
-def tell(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """Return what prints a figure that a test measured, also when the test passes."""
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Return what tells a figure that a test measured, at the end of the run, also when the test passes."""
 
     def line(text: str) -> None:
-        with capsys.disabled():
-            sys.stdout.write(f"\n  {text}\n")
+        request.node.user_properties.append(("figure", text))
 
     return line
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell the figures, test by test."""
+    reports = [report for each in terminalreporter.stats.values() for report in each]
+    told = {
+        report.nodeid: [str(text) for name, text in report.user_properties if name == "figure"]
+        for report in reports
+        if getattr(report, "when", None) == "teardown"
+    }
+    if any(told.values()):
+        terminalreporter.section("figures")
+    for test, figures in told.items():
+        for figure in figures:
+            terminalreporter.line(f"{test.partition('::')[0]}: {figure}")
 
 
 @pytest.fixture

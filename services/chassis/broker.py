@@ -109,18 +109,20 @@ def exchange(service: str) -> kombu.Exchange:
 
 
 def queues(service: str) -> dict[str, kombu.Queue]:
-    """A consuming service's queues by event type name."""
+    """A consuming service's queues by publisher."""
     return {
-        event.name(): kombu.Queue(
-            topology.queue_of(service, event),
+        publisher: kombu.Queue(
+            topology.queue_of(service, publisher),
             # The name alone, and the name with more: `#` would match both on RabbitMQ, only the second in memory.
             bindings=[
-                kombu.binding(exchange(event.SERVICE), routing_key=key) for key in (event.name(), f"{event.name()}.#")
+                kombu.binding(exchange(publisher), routing_key=key)
+                for event in events
+                for key in (event.name(), f"{event.name()}.#")
             ],
             durable=True,
             queue_arguments=QUORUM,
         )
-        for event in topology.SUBSCRIPTIONS.get(service, ())
+        for publisher, events in topology.taken_from(service).items()
     }
 
 

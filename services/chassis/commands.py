@@ -7,7 +7,6 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
@@ -20,12 +19,12 @@ from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.settings import BadSettings, Settings, described, load_settings
 from services.contracts import schemas as documents
-from services.contracts.topology import SERVICES
+from services.contracts.paris import PARIS
+from services.contracts.topology import PASS_ON, SERVICES, queue_of, taken_from
 
 app = typer.Typer()
 dead_letters = typer.Typer(help="Parked events: what could not be handled, with reason and age.", no_args_is_help=True)
 ROOT = Path(__file__).parents[2]
-_PARIS = ZoneInfo("Europe/Paris")
 _AT_ONCE = 1000
 out = Console()
 ServiceOption = Annotated[list[str] | None, typer.Option("--service", help="Only this service; may be repeated.")]
@@ -276,15 +275,15 @@ def replay_ledger(
     """Send a service's ledger again to one consumer, and to nobody else.
 
     What the consumer has handled and remembers has no second effect. What it has forgotten, because its database was
-    emptied or set back, it handles anew, and publishes anew: rebuild only what publishes nothing, which is reporting.
+    emptied or set back, it handles anew; orientation and referral publish anew, too: send to intake and reporting only.
     """
     chosen([publisher, consumer])
-    queues = _queues(publisher, consumer, kinds)
+    names = _names(publisher, consumer, kinds)
     start = _instant(since) if since else None
     loaded = settings()
     if loaded.in_memory:
         raise fail("RELAIS_AMQP_URL is not set: nobody else reaches the in-memory broker of `relais run`", 2)
-    if replaying.publishes(consumer):
+    if consumer in PASS_ON:
         typer.echo(f"Mind: what {consumer} has forgotten it handles, and publishes, anew.", err=True)
     began, err = Clock().now(), Console(stderr=True)
     progress = Progress(console=err, transient=True, disable=not err.is_terminal)
@@ -294,8 +293,7 @@ def replay_ledger(
             sent = replaying.replay(
                 databases[publisher],
                 loaded.broker_url,
-                queues,
-                start,
+                replaying.Wanted(queue_of(consumer, publisher), names, start),
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
         except replaying.NobodyReads as error:
@@ -313,19 +311,19 @@ def replay_ledger(
         typer.echo(f"{number:>10}  {name}")
     typer.echo(f"{facts['total']:>10}  events sent to {consumer} in {sent.messages} messages, {facts['seconds']} s")
     if sent.begins and not (start and start > sent.begins):
-        typer.echo(f"Events written before {sent.begins.astimezone(_PARIS):%d/%m/%Y %H:%M} are not kept any more.")
+        typer.echo(f"Events written before {sent.begins.astimezone(PARIS):%d/%m/%Y %H:%M} are not kept any more.")
 
 
-def _queues(publisher: str, consumer: str, kinds: list[str] | None) -> dict[str, str]:
-    """Which events go to which queue; exit 2 when that consumer does not take them."""
-    queues = replaying.routes(publisher, consumer)
-    if not queues:
-        takers = ", ".join(replaying.consumers_of(publisher)) or "nobody"
+def _names(publisher: str, consumer: str, kinds: list[str] | None) -> list[str]:
+    """Of which events; exit 2 when that consumer does not take them."""
+    taken = [event.name() for event in taken_from(consumer).get(publisher, ())]
+    if not taken:
+        takers = ", ".join(replaying.consumers_of(publisher))
         raise fail(f"--to: {consumer} takes nothing from {publisher}; those who do: {takers}", 2)
     for kind in kinds or ():
-        if kind not in queues:
-            raise fail(f"--type: {consumer} takes no {kind} from {publisher}, but {', '.join(queues)}", 2)
-    return {name: queue for name, queue in queues.items() if not kinds or name in kinds}
+        if kind not in taken:
+            raise fail(f"--type: {consumer} takes no {kind} from {publisher}, but {', '.join(taken)}", 2)
+    return [name for name in taken if not kinds or name in kinds]
 
 
 def _instant(text: str) -> datetime:
@@ -333,7 +331,7 @@ def _instant(text: str) -> datetime:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise fail("--since: expected an ISO date or time, such as 2026-11-01 or 2026-11-01T08:00", 2) from None
-    instant = given if given.tzinfo else given.replace(tzinfo=_PARIS)
+    instant = given if given.tzinfo else given.replace(tzinfo=PARIS)
     if instant > Clock().now():
         raise fail("--since: that is still to come", 2)
     return instant

@@ -21,6 +21,7 @@ from services.chassis.errors import Rejected, Unavailable
 from services.chassis.letters import Letter, Reply
 from services.chassis.provider import app_of
 from services.chassis.tokens import Caller, Role
+from services.contracts.free_text import holds_nir
 
 FAILED = Rejected(
     "internal",
@@ -179,7 +180,8 @@ def _addressed(message: kombu.Message, letter: Letter, reply: Reply) -> broker.M
     for name in ("correlation_id", "message_id"):
         text = message.properties.get(name)
         # Of broken UTF-8 each byte became three.
-        names[name] = text if text and len(text.encode(errors="surrogatepass")) <= _LONGEST_NAME else None
+        fit = text and len(text.encode(errors="surrogatepass")) <= _LONGEST_NAME and not holds_nir(text)
+        names[name] = text if fit else None
     queue = outside.replies_queue(letter.caller.org)
     return broker.Message("", queue, reply.body or "", reply.content_type, None, **names)
 

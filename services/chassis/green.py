@@ -5,6 +5,7 @@ eight parallel queries) or go through eventlet's hub for each few kilobytes of a
 """
 
 import select
+import subprocess
 import time
 import warnings
 from collections.abc import Generator
@@ -15,12 +16,16 @@ warnings.filterwarnings("ignore", message="\\s*Eventlet is deprecated")
 
 import eventlet  # noqa: E402
 from eventlet import debug, patcher  # noqa: E402
+from eventlet.green import subprocess as green_subprocess  # noqa: E402
 from eventlet.hubs import trampoline  # noqa: E402
 
 eventlet.monkey_patch()
 
 # A green thread that dies would print a traceback, whose last line may quote what a person told: ours is logged.
 debug.hub_exceptions(state=False)
+
+# eventlet's Popen stands on a second copy of the module, whose own error nobody who imports `subprocess` can catch.
+green_subprocess.subprocess_orig.TimeoutExpired = subprocess.TimeoutExpired
 
 import psycopg.waiting  # noqa: E402 - what it waits with is green from here on
 

@@ -4,30 +4,37 @@ A batch that fails is tried one event at a time, so that one poison event takes 
 for its next try, and is parked in the end.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Generic
+from typing import Any, Generic
 
-from services.chassis import inbox, logs
+from services.chassis import erased, inbox, logs
 from services.chassis.app import App, D, Work
 from services.chassis.errors import Rejected, RetryLater, Unavailable
 from services.contracts.envelope import CONTENT_TYPE, CloudEvent
 
 log = logs.get(__name__)
+Call = Callable[[Sequence[CloudEvent[Any]], Work], None]
+# In metrics, of what could not be read.
+UNREADABLE = "unreadable"
 
 
 class Handling(Generic[D]):
-    """Handles the events of one queue by `call`, inside the transaction that also remembers them."""
+    """Handles the events of one queue, each kind by its call, inside the transaction that also remembers them.
 
-    def __init__(
-        self, app: App, event: type[D], queue: str, call: Callable[[Sequence[CloudEvent[D]], Work], None]
-    ) -> None:
-        self._app, self._event, self._queue, self._call = app, event, queue, call
+    What arrived together is called kind by kind, in the order of `calls`.
+    """
+
+    def __init__(self, app: App, queue: str, calls: Mapping[type[D], Call]) -> None:
+        self._app, self._queue = app, queue
+        self._kinds = tuple(calls)
+        self._calls = {kind.TYPE: call for kind, call in calls.items()}
 
     def read(self, body: bytes, content_type: str) -> inbox.Received[D]:
         """What can be read of a message; what cannot is parked, alone. Raises Unavailable."""
         try:
-            return inbox.read(body, content_type, self._event)
+            return inbox.read(body, content_type, self._kinds)
         except inbox.Unreadable as error:
             parts = inbox.parts(body, content_type)
             if not parts:
@@ -90,9 +97,9 @@ class Handling(Generic[D]):
                 if row is None:
                     return False
                 inbox.forget(work.connection, row.number)
-                events = inbox.admit(work.connection, inbox.read(row.body, row.content_type, self._event).events)
-                if events:
-                    self._call(events, work)
+                read: inbox.Received[D] = inbox.read(row.body, row.content_type, self._kinds)
+                admitted = inbox.admit(work.connection, read.events)
+                self._handle(admitted, _times(admitted), work)
         except Unavailable:
             raise
         except Exception as error:
@@ -103,31 +110,51 @@ class Handling(Generic[D]):
             tries, reason = row.tries + 1, logs.reason_of(error)
             with self._app.work() as work:
                 inbox.postpone(work.connection, row.number, tries=tries, reason=reason, due_at=due_at)
-            self._tell(inbox.Failure(row.queue, row.content_type, row.body, tries, reason, due_at, row.source, row.id))
+            kind = UNREADABLE if unreadable else read.events[0].type
+            self._tell(
+                inbox.Failure(row.queue, row.content_type, row.body, tries, reason, due_at, row.source, row.id), kind
+            )
         else:
-            self._count_handled(events)
+            self._count_handled(admitted, _times(admitted))
         return True
 
     def _transact(self, events: Sequence[CloudEvent[D]]) -> None:
         with self._app.work() as work:
-            fresh = inbox.admit(work.connection, events)
-            if fresh:
-                self._call(fresh, work)
-        self._count("duplicate", len(events) - len(fresh))
-        self._count_handled(fresh)
+            admitted = inbox.admit(work.connection, events)
+            times = _times(admitted)
+            self._handle(admitted, times, work)
+        if len(admitted) < len(events):
+            again = Counter(event.type for event in events) - Counter(event.type for event in admitted)
+            self._count("duplicate", again)
+        self._count_handled(admitted, times)
+
+    def _handle(self, events: Sequence[CloudEvent[D]], times: Sequence[float], work: Work) -> None:
+        """As they may be seen, now that some cases were erased; each kind by its own method, those of one together."""
+        if not events:
+            return
+        together: dict[Call, list[CloudEvent[D]]] = {call: [] for call in self._calls.values()}
+        for event in erased.arriving(work.connection, events, min(times)):
+            together[self._calls[event.type]].append(event)
+        for call, some in together.items():
+            if some:
+                call(some, work)
 
     def _set_aside(
         self, received: inbox.Received[D], place: int, tries: int, reason: str, due_at: datetime | None
     ) -> None:
         event, document = received.events[place], received.document(place)
         self._remember(
-            inbox.Failure(self._queue, CONTENT_TYPE, document, tries, reason, due_at, event.source, event.id)
+            inbox.Failure(self._queue, CONTENT_TYPE, document, tries, reason, due_at, event.source, event.id),
+            event.type,
         )
 
-    def _remember(self, failure: inbox.Failure) -> None:
+    def _remember(self, failure: inbox.Failure, kind: str = UNREADABLE) -> None:
         with self._app.work() as work:
-            inbox.remember(work.connection, failure, self._app.clock.now())
-        self._tell(failure)
+            kept = erased.failing(work.connection, failure)
+            if kept:
+                inbox.remember(work.connection, kept, self._app.clock.now())
+        if kept:
+            self._tell(kept, kind)
 
     def _due(self, tries: int, error: Exception) -> datetime | None:
         """When to try again after `tries` tries; None: not any more."""
@@ -137,18 +164,24 @@ class Handling(Generic[D]):
         wait = error.after if isinstance(error, RetryLater) else timedelta(seconds=delays[tries - 1])
         return self._app.clock.now() + wait
 
-    def _tell(self, failure: inbox.Failure) -> None:
+    def _tell(self, failure: inbox.Failure, kind: str) -> None:
         facts = {"queue": failure.queue, "id": failure.id, "tries": failure.tries, "reason": failure.reason}
         if failure.due_at:
             log.warning("event failed", **facts, again_at=failure.due_at.isoformat())
         else:
             log.warning("event parked", **facts)
-        self._count("retried" if failure.due_at else "parked")
+        self._count("retried" if failure.due_at else "parked", [kind])
 
-    def _count_handled(self, events: Sequence[CloudEvent[D]]) -> None:
-        self._count("handled", len(events))
+    def _count_handled(self, events: Sequence[CloudEvent[D]], times: Sequence[float]) -> None:
+        self._count("handled", (event.type for event in events))
         now = self._app.clock.now().timestamp()
-        self._app.metrics.lag.observe(max(0.0, now - event.time.timestamp()) for event in events)
+        self._app.metrics.lag.observe(max(0.0, now - time) for time in times)
 
-    def _count(self, outcome: str, number: int = 1) -> None:
-        self._app.metrics.handled.labels(self._app.service, self._event.TYPE, outcome).inc(number)
+    def _count(self, outcome: str, kinds: Iterable[str]) -> None:
+        for kind, number in Counter(kinds).items():
+            self._app.metrics.handled.labels(self._app.service, kind, outcome).inc(number)
+
+
+def _times(events: Sequence[CloudEvent[D]]) -> list[float]:
+    """When each was told, in seconds."""
+    return [event.time.timestamp() for event in events]

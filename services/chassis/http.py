@@ -20,6 +20,7 @@ from werkzeug.wrappers import Response
 
 from services.chassis import logs, pages, problems, sessions
 from services.chassis.clock import Ids
+from services.chassis.crowding import Crowd
 from services.chassis.errors import Rejected, RetryLater, Unavailable, forbidden
 from services.chassis.provider import app_of
 from services.chassis.tokens import Caller, Role, Tokens
@@ -109,9 +110,19 @@ class Request:
         return self._caller
 
     @property
+    def bearer(self) -> str:
+        """The token itself, to ask another service on; empty without one."""
+        return _bearer(self._request)
+
+    @property
     def accept(self) -> str:
         """The Accept header."""
         return str(self._request.headers.get("Accept", "*/*"))
+
+    @property
+    def is_led_here_by_us(self) -> bool:
+        """Whether the browser says that a page of this site led here; older ones, and those on plain HTTP, do not."""
+        return self._request.headers.get("Sec-Fetch-Site") in {"same-origin", "same-site"}
 
     def cookie(self, name: str) -> str | None:
         """A cookie's value."""
@@ -157,6 +168,11 @@ class Request:
             raise problems.invalid(error) from None
 
 
+def _bearer(request: WerkzeugRequest) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return str(token.strip()) if scheme.lower() == "bearer" else ""
+
+
 def _names_of_lists(form: type[BaseModel]) -> set[str]:
     def many(annotation: object) -> bool:
         return get_origin(annotation) in _MANY or any(map(many, get_args(annotation)))
@@ -199,7 +215,9 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
 
     `session=("agent",)` names the roles whose session (`services.chassis.sessions`) it takes instead of a bearer token:
     who has none is sent to `/login`. `page=True` is a page that takes no session. In both, a refusal is an HTML page,
-    a body is an HTML form, and whatever another site makes a browser post is refused.
+    a body is an HTML form, and whatever another site makes a browser post is refused. `reader=True` also takes the
+    tokens by which another service's page asks as its reader (`Tokens.for_reader`). `at_once`: more requests of one
+    organisation at a time are refused (429) before they take a worker.
     """
 
     server = Server()
@@ -212,21 +230,25 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         roles: tuple[Role, ...] | None = None,
         session: tuple[Role, ...] | None = None,
         page: bool = False,
+        reader: bool = False,
         form: type[BaseModel] | None = None,
         query: type[BaseModel] | None = None,
         answer: type[BaseModel] | None = None,
         body_type: str | None = None,
         max_bytes: int | None = None,
+        at_once: int | None = None,
         **options: Any,  # noqa: ANN401 - nameko's
     ) -> None:
         self.roles = roles
         self.session = session
         self.page = page or session is not None
+        self.reader = reader
         self.form = form
         self.query_form = query
         self.answer = answer
         self.body_type = body_type or (_FORM if self.page else _JSON)
         self.max_bytes = max_bytes
+        self.crowd = Crowd(at_once)
         super().__init__(method, url, **options)
 
     def start(self) -> None:
@@ -268,6 +290,7 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
         caller = self._caller(request)
         if self.session and caller is None and request.method in {"GET", "HEAD"}:
             return Answer.see_other("/login")
+        problems.refuse_nir(vars(request)["path_values"])
         limit = self.max_bytes or self.app.settings.max_body_bytes
         if request.content_length is None and request.headers.get("Transfer-Encoding"):
             raise Rejected("length-required", "Indiquez Content-Length.", status=411)
@@ -279,8 +302,10 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
             result.send(value, raised)
             return value, None
 
-        self.container.spawn_worker(self, (Request(request, caller),), vars(request)["path_values"], handle_result=done)
-        answer = result.wait()
+        arguments, values = (Request(request, caller),), vars(request)["path_values"]
+        with self.crowd.one_more(caller.org if caller else ""):
+            self.container.spawn_worker(self, arguments, values, handle_result=done)
+            answer = result.wait()
         assert isinstance(answer, Answer)
         return answer
 
@@ -289,11 +314,11 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
             return self._visitor(request, self.session)
         if self.roles is None:
             return None
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
+        token = _bearer(request)
+        if not token:
             headers = {"WWW-Authenticate": 'Bearer realm="relais"'}
             raise Rejected("unauthorized", "Un jeton Bearer est attendu.", status=401, headers=headers)
-        caller = self.tokens.check(token.strip())
+        caller = self.tokens.check(token, reader=self.reader)
         if caller.role not in self.roles:
             raise forbidden(f"Cet appel est réservé aux rôles : {', '.join(self.roles)}.")
         return caller

@@ -1,5 +1,8 @@
 """Logging in to a service's pages by an invitation's link or an OpenID provider, and out again."""
 
+from typing import Annotated, Literal
+from urllib.parse import urlencode
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.chassis import pages, sessions
@@ -10,6 +13,7 @@ from services.chassis.oidc_memory import Memory
 from services.chassis.provider import Provided
 from services.chassis.tokens import Invitation, Role, Tokens
 from services.chassis.web import Web
+from services.contracts.free_text import WithoutNir
 
 _LONGEST = 4096
 
@@ -19,13 +23,17 @@ class InvitationForm(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    invitation: str = Field(max_length=_LONGEST)
+    invitation: Annotated[str, Field(max_length=_LONGEST), WithoutNir]
 
 
 class InvitationQuery(BaseModel):
-    """What a login link carries; nothing when somebody was sent here for want of a session."""
+    """What a login link carries; nothing when somebody was sent here for want of a session.
 
-    invitation: str = ""
+    `on`: from the service before, where the button was pressed for all of them. Anybody can write that into a link.
+    """
+
+    invitation: Annotated[str, WithoutNir] = ""
+    on: Literal["", "1"] = ""
 
 
 class WebWithLogin(Web):
@@ -41,7 +49,8 @@ class WebWithLogin(Web):
     @http("GET", "/login", page=True, query=InvitationQuery)
     def login_page(self, request: Request) -> Answer:
         """A button that uses the invitation: mail scanners open links, and must not use it up."""
-        given = request.query(InvitationQuery).invitation
+        asked = request.query(InvitationQuery)
+        given = asked.invitation
         if not given:
             return self._no_login()
         invitation = self._invitation(given)
@@ -49,22 +58,27 @@ class WebWithLogin(Web):
             return self._no_login(refused=True)
         with self.app.read() as connection:
             used = sessions.is_used(connection, invitation)
-        return self._no_login(refused=True) if used else Answer.html(pages.login(given, invitation), scripts=True)
+        if used:
+            return self._no_login(refused=True)
+        at_once = bool(asked.on) and self._may_go_on(request, invitation)
+        return Answer.html(pages.login(given, invitation, at_once=at_once), scripts=True)
 
     @http("POST", "/login", page=True, form=InvitationForm)
     def log_in(self, request: Request) -> Answer:
         """Use the invitation and open a session in place of the browser's own; whoever is in by it already goes on."""
-        invitation = self._invitation(request.form(InvitationForm).invitation)
+        given = request.form(InvitationForm).invitation
+        invitation = self._invitation(given)
         if invitation is None:
             return self._no_login(refused=True)
         with self.app.work() as work:
             value = sessions.open_by(work, invitation)
             if value:
                 sessions.close(work, request.cookie(self._cookie_name))
-        if value:
-            return self._go("/", value)
-        own = sessions.is_of(self.app, request.cookie(self._cookie_name), invitation)
-        return Answer.see_other("/") if own else self._no_login(refused=True)
+        own = value or sessions.is_of(self.app, request.cookie(self._cookie_name), invitation)
+        if not own:
+            return self._no_login(refused=True)
+        headers = {"Set-Cookie": sessions.cookie(self.app.settings, self.app.service, value)} if value else {}
+        return self._further(given, invitation, headers)
 
     @http("GET", "/oidc/start", page=True)
     def to_provider(self, _request: Request) -> Answer:
@@ -107,6 +121,28 @@ class WebWithLogin(Web):
     def once_script(self, _request: Request) -> Answer:
         """What keeps « Entrer » from being pressed twice: the second answer would drop the first one's cookie."""
         return Answer.asset(pages.ONCE_SCRIPT, "text/javascript")
+
+    def _may_go_on(self, request: Request, invitation: Invitation) -> bool:
+        """Whether a script may press the button: not for another site, nor over another organisation's session."""
+        if not request.is_led_here_by_us:
+            return False
+        caller = sessions.find(self.app, request.cookie(self._cookie_name))
+        return caller is None or caller.org == invitation.org
+
+    def _further(self, given: str, invitation: Invitation, headers: dict[str, str]) -> Answer:
+        """To the next service that the invitation is for; from the last one back to where work begins."""
+        services = invitation.services
+        following = services[services.index(self.app.service) + 1 :]
+        if not following and services[0] == self.app.service:
+            return Answer.see_other("/", headers)
+        if following:
+            further = f"{self.app.settings.url(following[0])}/login?{urlencode({'invitation': given, 'on': '1'})}"
+        else:
+            further = f"{self.app.settings.url(services[0])}/"
+        # No redirect: the policy lets a form lead nowhere but here.
+        answer = Answer.html(pages.logged_in(further))
+        answer.headers |= headers
+        return answer
 
     def _invitation(self, token: str) -> Invitation | None:
         """Whom it invites here; None also when no page of this service is for that role."""

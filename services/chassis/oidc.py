@@ -27,6 +27,7 @@ from services.chassis.errors import Rejected
 from services.chassis.oidc_memory import Busy, Memory
 from services.chassis.settings import Settings
 from services.chassis.tokens import CLOCK_SKEW_SECONDS, ROLES, Caller, Role, decoded
+from services.contracts.free_text import holds_nir
 
 ATTEMPT_VALID = timedelta(minutes=10)
 CALLBACK = "/oidc/callback"
@@ -156,6 +157,8 @@ class OpenId:
         role, org = claims.get(self._settings.oidc_role_claim), claims.get(self._settings.oidc_org_claim)
         if role not in ROLES or not isinstance(org, str):
             raise unknown_here()
+        if holds_nir(str(claims["sub"])):
+            raise self._refused("sub")
         return Caller(cast("Role", role), org, f"{_SUBJECT}{claims['sub']}")
 
     def _claims(self, client: httpx.Client, provider: _Provider, code: str, attempt: Attempt) -> dict[str, Any]:

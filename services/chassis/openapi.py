@@ -44,7 +44,7 @@ def document(service: type, name: str, settings: Settings) -> dict[str, Any]:
     )
     paths: dict[str, Any] = {}
     for method, entry in calls:
-        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", entry.url)
+        path = re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", entry.url)
         paths.setdefault(path, {})[entry.method.lower()] = _operation(method, entry, path)
     return {
         "openapi": "3.1.0",

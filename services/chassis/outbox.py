@@ -66,14 +66,17 @@ def after(connection: Connection, position: int, *, recipient: str | None, limit
     ).all()
 
 
-def waiting(connection: Connection, mark: str, *, outside: bool, limit: int) -> Rows:
-    """(position, recipient, type, routing_key, body) of the rows beyond a mark."""
-    return connection.execute(
-        select(outbox.c.position, outbox.c.recipient, outbox.c.type, outbox.c.routing_key, outbox.c.body)
-        .where(_beyond(mark, outside=outside))
-        .order_by(outbox.c.position)
-        .limit(limit)
-    ).all()
+def waiting(connection: Connection, mark: str, *, outside: bool, limit: int, last: int | None = None) -> Rows:
+    """(position, recipient, type, routing_key, body) of the rows beyond a mark; up to `last`, if given."""
+    statement = select(outbox.c.position, outbox.c.recipient, outbox.c.type, outbox.c.routing_key, outbox.c.body)
+    statement = statement.where(_beyond(mark, outside=outside)).order_by(outbox.c.position).limit(limit)
+    return connection.execute(statement if last is None else statement.where(outbox.c.position <= last)).all()
+
+
+def last_waiting(connection: Connection, mark: str, *, outside: bool, limit: int) -> int:
+    """The last position of the next `limit` rows beyond a mark; 0 when there are none."""
+    next_ = select(outbox.c.position).where(_beyond(mark, outside=outside)).order_by(outbox.c.position).limit(limit)
+    return connection.scalar(select(func.max(next_.subquery().c.position))) or 0
 
 
 def backlog(connection: Connection, mark: str, *, outside: bool) -> tuple[int, float]:

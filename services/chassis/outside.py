@@ -71,13 +71,14 @@ def declare_door(connection: kombu.Connection, door: Door) -> None:
 
 def declare_partner_queues(connection: kombu.Connection, partners: Iterable[str]) -> list[str]:
     """Declare the queue of each partner; those that exist with other arguments, and stay as they are."""
-    clashing = []
+    clashing, channel = [], connection.channel()
     for partner in partners:
         queue = kombu.Queue(partner_queue(partner), durable=True, queue_arguments=PARTNER_ARGUMENTS)
-        # The broker closes the channel of a declaration that it refuses.
         try:
-            with connection.channel() as channel:
-                queue.bind(channel).declare()
+            queue.bind(channel).declare()
         except (PreconditionFailed, ResourceLocked):
             clashing.append(queue.name)
+            # The broker closes the channel of a declaration that it refuses.
+            channel = connection.channel()
+    channel.close()
     return sorted(clashing)

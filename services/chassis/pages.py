@@ -45,9 +45,18 @@ _ROLES: dict[Role, str] = {
 }
 
 
-def login(token: str, invitation: Invitation) -> str:
-    """The page that an invitation's link leads to: whom it is for, a button that uses it, and `ONCE_SCRIPT`."""
-    return _OWN.get_template("login.html").render(token=token, org=invitation.org, role=_ROLES[invitation.role])
+def login(token: str, invitation: Invitation, *, at_once: bool = False) -> str:
+    """The page that an invitation's link leads to: whom it is for, a button that uses it, and `ONCE_SCRIPT`.
+
+    `at_once`: the script presses the button.
+    """
+    facts = {"token": token, "org": invitation.org, "role": _ROLES[invitation.role], "at_once": at_once}
+    return _OWN.get_template("login.html").render(facts)
+
+
+def logged_in(further: str) -> str:
+    """What leads on, at once, to the next service that an invitation is for, or to where work begins."""
+    return _OWN.get_template("logged_in.html").render(further=further)
 
 
 def no_login(*, refused: bool = False, provider: str | None = None) -> str:

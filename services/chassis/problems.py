@@ -1,6 +1,7 @@
 """RFC 9457 problem documents, in French for the people who read them; never a value that was received."""
 
 import json
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response
 
 from services.chassis.errors import FieldError, Rejected, RetryLater
+from services.contracts.free_text import NIR, holds_nir
 
 F = TypeVar("F", bound=BaseModel)
 CONTENT_TYPE = "application/problem+json"
@@ -144,9 +146,15 @@ def validate(form: type[F], body: bytes) -> F:
         raise invalid(error) from None
 
 
+def refuse_nir(path_values: Mapping[str, object]) -> None:
+    """Refuse a social security number where an address has an id. Raises Rejected (422)."""
+    if names := [name for name, value in path_values.items() if isinstance(value, str) and holds_nir(value)]:
+        raise Rejected("invalid", NIR, errors=[{"pointer": f"/{name}", "detail": NIR} for name in names])
+
+
 def _field(detail: ErrorDetails) -> FieldError:
-    parts = (str(part)[:_LONGEST_NAME].replace("~", "~0").replace("/", "~1") for part in detail["loc"][:_DEEPEST])
-    pointer = "".join(f"/{part}" for part in parts)
+    names = (_name(str(part))[:_LONGEST_NAME] for part in detail["loc"][:_DEEPEST])
+    pointer = "".join(f"/{name.replace('~', '~0').replace('/', '~1')}" for name in names)
     context = {key: _accepted(value) if key == "expected" else value for key, value in detail.get("ctx", {}).items()}
     if detail["type"] == "value_error" and "error" in context:
         return {"pointer": pointer, "detail": str(context["error"])}
@@ -154,6 +162,11 @@ def _field(detail: ErrorDetails) -> FieldError:
         return {"pointer": pointer, "detail": "Une adresse électronique est attendue."}
     french = _FRENCH.get(detail["type"])
     return {"pointer": pointer, "detail": french.format(**context) if french else detail["msg"]}
+
+
+def _name(part: str) -> str:
+    """A field's name, which may be anything where it is unknown."""
+    return "…" if holds_nir(part) else part
 
 
 def _accepted(expected: object) -> str:

@@ -7,17 +7,16 @@ from typing import Any, Generic, TypeVar
 from eventlet import Timeout
 from nameko.extensions import DependencyProvider
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import select
 
 from services.chassis import inbox, webhook_rows
 from services.chassis.app import App
 from services.chassis.database import Database
+from services.chassis.forgetting import Forget, Sweeper
+from services.chassis.keyring import open_vault
 from services.chassis.metrics import gauge
 from services.chassis.pruning import Pruner
 from services.chassis.relay import OUTSIDE, Relay
 from services.chassis.settings import Settings
-from services.chassis.tables import vault_keys
-from services.chassis.vault import CHECK_OWNER, VaultError, open_vault
 from services.chassis.webhooks import Webhooks
 
 T = TypeVar("T")
@@ -30,22 +29,25 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
 
     `partners` names the outside queues this service publishes to; `webhooks` gives the addresses of who is told by
     webhook (and needs `vault`); `readings` yields its own gauges at each scrape; `vault`: it keeps free text, and so
-    needs the master key. `prepare` runs once, before anything is handled.
+    needs the master key. `prepare` runs once, before anything is handled. `forget`: what it does with its own rows of
+    an erased case.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each service names what it has
         self,
         partners: Callable[[Settings], list[str]] | None = None,
         readings: Callable[[App], Iterator[Metric]] | None = None,
         *,
         webhooks: Callable[[Settings], Mapping[str, str]] | None = None,
-        prepare: Callable[[App], None] | None = None,
+        prepare: Callable[[App], object] | None = None,
+        forget: Forget | None = None,
         vault: bool = False,
     ) -> None:
         self._webhooks = webhooks
         self._partners = partners
         self._vault = vault
         self._prepare = prepare
+        self._forget = forget
         self._gauges = readings
 
     def bind(self, container: Any, attr_name: str) -> Any:  # noqa: ANN401 - nameko's
@@ -54,11 +56,9 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
         settings: Settings = container.config["settings"]
         url = container.config["database_url"]
         database = Database(url, container.service_name)
-        vault = open_vault(settings.master_key_file, settings.state) if self._vault else None
+        vault = open_vault(settings, database, container.service_name) if self._vault else None
         instance.app = App(container.service_name, settings, database, vault)
         instance.relays = []
-        if vault:
-            _check_master_key(instance.app)
         instance.lanes = []
         if self._webhooks:
             queued = self._partners(settings) if self._partners and settings.partners_url else ()
@@ -75,6 +75,8 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             self.relays.append(Relay(self.app, settings.partners_url, outside=True, queues=self._partners(settings)))
         self.app.metrics.read(self._blocked)
         self.app.metrics.read(self._readings)
+        if self._vault:
+            self.app.metrics.read(self._master_keys)
         if self._gauges:
             self.app.metrics.read(partial(self._gauges, self.app))
         for relay in self.relays:
@@ -84,10 +86,14 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
             self.container.spawn_managed_thread(webhooks.run, identifier="webhooks")
         self.pruner = Pruner(self.app, relayed_outside=len(self.relays) > 1, webhooks=bool(self.lanes))
         self.container.spawn_managed_thread(self.pruner.run, identifier="pruner")
+        self.sweeper = Sweeper(self.app, self._forget or (lambda *_: ()))
+        self.app.metrics.read(self.sweeper.readings)
+        self.container.spawn_managed_thread(self.sweeper.run, identifier="sweeper")
 
     def stop(self) -> None:
         """Called when no worker runs any more: publish what they left, close."""
         self.pruner.finish()
+        self.sweeper.finish()
         for lane in (*self.relays, *self.lanes):
             lane.finish()
         with Timeout(STOP_SECONDS, exception=False):
@@ -103,6 +109,12 @@ class AppProvider(DependencyProvider):  # type: ignore[misc]
     def _blocked(self) -> Iterator[Metric]:
         help_ = "1 while the broker takes no events, for want of disk or memory."
         yield gauge("relais_broker_blocked", help_, ("service",), [((self.app.service,), bool(self.app.blocked))])
+
+    def _master_keys(self) -> Iterator[Metric]:
+        help_ = "Master keys this process knows, by fingerprint: 1 the one that wraps, 0 those that only open."
+        first, *others = self.app.vault.fingerprints
+        values = [((self.app.service, key), key == first) for key in (first, *others)]
+        yield gauge("relais_master_key", help_, ("service", "key"), values)
 
     def _readings(self) -> Iterator[Metric]:
         with self.app.read() as connection:
@@ -121,22 +133,6 @@ def _subscribed(app: App, urls: Mapping[str, str], queued: Collection[str]) -> l
     with app.read() as connection:
         webhook_rows.subscribe(connection, urls.keys(), OUTSIDE, app.clock.now(), queued)
     return [Webhooks(app, urls)] if urls else []
-
-
-def _check_master_key(app: App) -> None:
-    """Raises VaultError now rather than at the first visit, if this database was sealed with another master key."""
-    with app.work() as work:
-        any_sealed = work.execute(select(vault_keys).limit(1)).first()
-        try:
-            if any_sealed:
-                app.vault.open_key(any_sealed.owner, any_sealed.wrapped)
-            else:
-                work.key(CHECK_OWNER)
-        except VaultError:
-            name = app.settings.master_key_file or app.settings.state / "master-key"
-            raise VaultError(
-                f"RELAIS_MASTER_KEY_FILE: {name} is not the master key that {app.service}'s database was sealed with"
-            ) from None
 
 
 class Provided(DependencyProvider, Generic[T]):  # type: ignore[misc]

@@ -13,14 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from services.chassis import broker, logs, outbox, outside
+from services.chassis import broker, logs, outbox, outside, recalling
 from services.chassis.app import App
 from services.chassis.errors import Unavailable
 from services.chassis.packing import packed
 from services.contracts import topology
 from services.contracts.envelope import CONTENT_TYPE
 
-INSIDE, OUTSIDE = "relay", "relay.partners"
+INSIDE, OUTSIDE = "relay", recalling.RELAYED
 _ROWS = 1000
 _IDLE_SECONDS, _PAUSES = 1.0, (0.2, 0.5, 1.0, 2.0, 5.0)
 _NOTHING = text("SELECT 1")
@@ -93,11 +93,22 @@ class Relay:
             broker.keep_alive(connection)
 
     def _publish_some(self, publisher: broker.Publisher) -> int:
-        """Publish one batch of rows; how many, or -1 when another replica is at it."""
+        """Publish one batch of rows; how many, or -1 when another replica is at it.
+
+        To outsiders it says before how far it goes: whoever calls an event back must know whether it may have left.
+        """
+        last = None
+        if self._outside:
+            with self._app.read() as connection:
+                if not connection.scalar(_TRY_LOCK, {"key": _LOCKS[self._mark]}):
+                    return -1
+                last = recalling.going_to_relay(connection, _ROWS)
+            if not last:
+                return 0
         with self._app.read() as connection:
             if not connection.scalar(_TRY_LOCK, {"key": _LOCKS[self._mark]}):
                 return -1
-            rows = outbox.waiting(connection, self._mark, outside=self._outside, limit=_ROWS)
+            rows = outbox.waiting(connection, self._mark, outside=self._outside, limit=_ROWS, last=last)
             if not rows:
                 return 0
             messages = self._addressed(rows) if self._outside else self._packed(rows)

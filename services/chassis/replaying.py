@@ -1,15 +1,16 @@
-"""Sends a service's ledger again to one consumer: straight into its queues, past the exchange that all listen to.
+"""Sends a service's ledger again to one consumer: straight into its queue, past the exchange that all listen to.
 
-The consumer's inbox lets through what it has not handled. What the inbox no longer knows, because the database was
-emptied or set back, is handled anew: that is what a replay is for, and why it is not for consumers that publish.
+The consumer's inbox lets through what it has not handled. What the inbox does not know, because the database was
+emptied or set back, or an earlier release did not take it, is handled anew: that is what a replay is for, and why it is
+not for consumers that publish of what they hear.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import kombu
 from sqlalchemy import Connection, func, select
@@ -33,6 +34,14 @@ class NobodyReads(Exception):
     """The consumer does not run: what is sent would fill the broker."""
 
 
+class Wanted(NamedTuple):
+    """Events of these names, written from `since` on, into that queue."""
+
+    queue: str
+    names: Collection[str]
+    since: datetime | None = None
+
+
 @dataclass
 class Sent:
     """What a replay sent: events by type, out of a ledger whose older events were deleted before `begins`."""
@@ -42,37 +51,26 @@ class Sent:
     messages: int = 0
 
 
-def routes(publisher: str, consumer: str) -> dict[str, str]:
-    """The queue of each event that `consumer` takes from `publisher`, by the event's name."""
-    subscribed = topology.SUBSCRIPTIONS.get(consumer, ())
-    return {one.name(): topology.queue_of(consumer, one) for one in subscribed if publisher == one.SERVICE}
-
-
 def consumers_of(publisher: str) -> list[str]:
     """The services that take anything from `publisher`."""
-    return [service for service in topology.SERVICES if routes(publisher, service)]
-
-
-def publishes(service: str) -> bool:
-    """Whether a service publishes events of its own, so that what it handles twice is seen by others."""
-    return any(service == event.SERVICE for event in topology.PUBLISHED)
+    return [service for service in topology.SERVICES if publisher in topology.taken_from(service)]
 
 
 def replay(
     database: Database,
     url: str,
-    queues: Mapping[str, str],
-    since: datetime | None = None,
+    wanted: Wanted,
     tell: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> Sent:
-    """Send the ledger's events of the names in `queues`, written from `since` on, each into its queue.
+    """Send these events of the ledger into a consumer's queue.
 
     `tell` hears how many positions of how many are done. Raises NobodyReads, Unavailable or one of AWAY: then
     the same may be sent again from the beginning.
     """
-    kinds = {event.TYPE: event.name() for event in topology.PUBLISHED if event.name() in queues}
+    queue, names, since = wanted
+    kinds = {event.TYPE: event.name() for event in topology.PUBLISHED if event.name() in names}
     with database.begin() as ledger:
-        sent = Sent(pruning.ledger_begins(ledger), dict.fromkeys(queues, 0))
+        sent = Sent(pruning.ledger_begins(ledger), dict.fromkeys(names, 0))
         last = ledger.scalar(select(func.max(outbox.c.position))) or 0
         first = first_since(ledger, last, since - SKEW if since else None)
     with broker.connect(url, "replay") as connection:
@@ -83,8 +81,8 @@ def replay(
                 rows = _window(ledger, start, min(start + _WINDOW - 1, last), list(kinds), since)
             if not rows:
                 continue
-            _await_room(connection, queues.values())
-            messages = list(_addressed(rows, {kind: queues[name] for kind, name in kinds.items()}))
+            _await_room(connection, queue)
+            messages = list(_addressed(rows, queue))
             publisher.publish(messages)
             if publisher.returned:
                 raise broker.NotConfirmed("unroutable: " + ", ".join(sorted(set(publisher.returned))))
@@ -104,22 +102,21 @@ def _window(ledger: Connection, first: int, last: int, kinds: Sequence[str], sin
     return ledger.execute(wanted.order_by(outbox.c.type, outbox.c.position)).all()
 
 
-def _addressed(rows: Sequence[Any], queues: Mapping[str, str]) -> Iterator[broker.Message]:
+def _addressed(rows: Sequence[Any], queue: str) -> Iterator[broker.Message]:
     for kind, group in groupby(rows, key=lambda row: row.type):
-        yield from packed("", queues[kind], kind, (row.body for row in group))
+        yield from packed("", queue, kind, (row.body for row in group))
 
 
-def _await_room(connection: kombu.Connection, queues: Any) -> None:  # noqa: ANN401 - any iterable of names
+def _await_room(connection: kombu.Connection, queue: str) -> None:
     """Wait until the consumer has taken most of what it was sent. Raises NobodyReads."""
     with connection.channel() as channel:
-        for queue in queues:
-            unread_since = time.monotonic()
-            while True:
-                found = channel.queue_declare(queue, passive=True)
-                if found.consumer_count:
-                    unread_since = time.monotonic()
-                    if found.message_count < _QUEUED_MESSAGES:
-                        break
-                elif time.monotonic() - unread_since > _READER_SECONDS:
-                    raise NobodyReads(queue)
-                time.sleep(_POLL_SECONDS)
+        unread_since = time.monotonic()
+        while True:
+            found = channel.queue_declare(queue, passive=True)
+            if found.consumer_count:
+                unread_since = time.monotonic()
+                if found.message_count < _QUEUED_MESSAGES:
+                    return
+            elif time.monotonic() - unread_since > _READER_SECONDS:
+                raise NobodyReads(queue)
+            time.sleep(_POLL_SECONDS)

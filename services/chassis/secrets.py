@@ -7,11 +7,12 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from joserfc.jwk import ECKey
 
 from services.chassis.certificates import new_authority, new_certificate
-from services.chassis.tokens import new_signing_key
+from services.chassis.tokens import READERS, new_signing_key
 from services.chassis.vault import new_master_key, write_private
 from services.contracts.topology import SERVICES
 
@@ -39,8 +40,9 @@ def make(folder: Path, definitions: Path, broker_names: Sequence[str] = ()) -> l
         write_private(folder / name, secrets.token_urlsafe(24))
     write_private(folder / "master-key", new_master_key())
     write_private(folder / "signing-key.json", new_signing_key())
-    public = ECKey.import_key(json.loads((folder / "signing-key.json").read_text())).as_dict(private=False)
-    write_private(folder / "jwks.json", json.dumps({"keys": [public]}))
+    write_private(folder / "reader-key.json", new_signing_key())
+    write_private(folder / "jwks.json", json.dumps({"keys": [_public(folder / "signing-key.json")]}))
+    _trust_readers(folder)
     hashes = {f"RABBITMQ_HASH_{name.upper()}": broker_hash(_read(folder / f"rabbitmq-{name}")) for name in _ACCOUNTS}
     write_private(folder / "rabbitmq-definitions.json", Template(definitions.read_text()).substitute(hashes))
     _certify_broker(folder, (*broker_names, *_BROKER_NAMES))
@@ -50,6 +52,21 @@ def make(folder: Path, definitions: Path, broker_names: Sequence[str] = ()) -> l
         # Containers read these as users of their own; on this machine the folder keeps everyone else out.
         path.chmod(0o600 if path.name.startswith(_OURS) else 0o644)
     return sorted({path.name for path in folder.iterdir()} - before)
+
+
+def _public(key: Path) -> dict[str, Any]:
+    return dict(ECKey.import_key(json.loads(key.read_text())).as_dict(private=False))
+
+
+def _trust_readers(folder: Path) -> None:
+    """Name the readers' key in a key set that does not: one of an earlier release, or of a key that was deleted."""
+    path, public = folder / "jwks.json", _public(folder / "reader-key.json")
+    keys = json.loads(path.read_text())
+    if public not in keys.get(READERS, []):
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        write_private(fresh, json.dumps(keys | {READERS: [public]}))
+        fresh.replace(path)
 
 
 def _certify_broker(folder: Path, names: Sequence[str]) -> None:

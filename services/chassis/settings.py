@@ -1,6 +1,7 @@
 """Configuration: environment variables prefixed `RELAIS_`, validated when the process starts."""
 
 import os
+import shlex
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,21 @@ def _with_smtp(value: object, info: ValidationInfo) -> object:
     if value is None and url and (info.field_name == "mail_from" or urlsplit(url).username):
         reason = "must be set where RELAIS_SMTP_URL is, the password where it names a user"
         raise ValueError(reason)
+    return value
+
+
+def _without_file(value: str | None, info: ValidationInfo) -> str | None:
+    if value is not None:
+        if info.data.get("master_key_file"):
+            reason = "cannot be set where RELAIS_MASTER_KEY_FILE is"
+            raise ValueError(reason)
+        try:
+            fine = bool(shlex.split(value))
+        except ValueError:
+            fine = False
+        if not fine:
+            reason = "expected a program and its arguments, quoted as a shell would have them"
+            raise ValueError(reason)
     return value
 
 
@@ -151,8 +167,20 @@ class Settings(BaseSettings):
     signing_key_file: Path | None = Field(
         None, description="Private JWK that `relais token` signs with. Default: made under `RELAIS_STATE`."
     )
+    reader_key_file: Path | None = Field(
+        None,
+        description="Private JWK by which reporting’s pages ask intake for a story as their reader, its public half in"
+        " `RELAIS_JWKS` under `readers`. Default: as `RELAIS_SIGNING_KEY_FILE`; none where `RELAIS_JWKS` is set.",
+    )
     master_key_file: Path | None = Field(
-        None, description="32 random bytes in base64 that wrap every case key. Default: made under `RELAIS_STATE`."
+        None,
+        description="Master keys, 32 random bytes in base64 a line: the first wraps every case key, the others still"
+        " open what they wrapped. Default: made under `RELAIS_STATE`.",
+    )
+    master_key_command: Annotated[str | None, AfterValidator(_without_file)] = Field(
+        None,
+        description="Instead of that file, a command line, run without a shell, that prints such lines: a key"
+        " management service’s own client.",
     )
     max_body_bytes: int = Field(65536, gt=0, description="Largest request body, except for batches.")
     batch_size: int = Field(1000, gt=0, le=1000, description="Events in one transaction, about, under a backlog.")
@@ -172,6 +200,18 @@ class Settings(BaseSettings):
     )
     parked_days: int = Field(
         90, ge=1, le=365, description="How long a parked event waits for somebody. The same for all services."
+    )
+    erasures_file: Path | None = Field(
+        None,
+        description="Journal of what was erased, apart from the databases and their backups: a restored backup is made"
+        " to forget by it. One for all replicas of intake. Default: `erasures` under `RELAIS_STATE`.",
+    )
+    erasure_hours: float = Field(
+        24,
+        ge=0,
+        le=8760,
+        description="How long the news that a case is erased is kept for services that are away, as is what makes their"
+        " counts fit together. The same for all services.",
     )
     smtp_url: Annotated[str, AfterValidator(_smtp)] | None = Field(
         None,

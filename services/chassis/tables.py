@@ -1,11 +1,13 @@
-"""The tables that every service has in its own database: outbox, marks, inbox, failures.
+"""The tables that every service has in its own database: outbox, marks, inbox, failures, erased, forgetting.
 
 Vault keys: only where free text is kept. Sessions and used invitations: only where there are pages with a login.
 Webhooks' secrets and deliveries: only where events leave by webhook.
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -71,6 +73,31 @@ failures = Table(
     comment="Events that failed: tried again when due; parked for good when due_at is NULL.",
 )
 
+erased = Table(
+    "erased",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("erased_at", "at"),
+    comment="Cases that were erased: SHA-256 of the id's 16 bytes, by which an event that comes late is known.",
+)
+
+forgetting = Table(
+    "forgetting",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("subject", Uuid, nullable=False),
+    Column("secret", Uuid, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("needles", ARRAY(Uuid), nullable=False),
+    Column("horizon", BigInteger),
+    Column("swept_at", DateTime(timezone=True)),
+    comment="What is left to do for an erased case: its ledger rows, written from opened_at on, hold one of needles."
+    " horizon: once no older transaction writes, its rows are rewritten (swept_at). After a time of grace what was"
+    " written since is, too, and this row is dropped with its secret.",
+)
+
 vault_keys = Table(
     "vault_keys",
     metadata,
@@ -122,8 +149,10 @@ webhook_deliveries = Table(
     Column("first_at", DateTime(timezone=True), nullable=False),
     Column("due_at", DateTime(timezone=True)),
     Column("failed_at", DateTime(timezone=True)),
+    Column("reached", Boolean, nullable=False, server_default=text("true")),
     CheckConstraint("num_nulls(due_at, failed_at) = 1", name="due_or_failed"),
     Index("webhook_deliveries_of", "recipient", "position"),
     Index("webhook_deliveries_due", "recipient", "due_at", postgresql_where=text("due_at IS NOT NULL")),
-    comment="Events of the ledger, by position, that could not be delivered at once: due again, or failed for good.",
+    comment="Events of the ledger, by position, that could not be delivered at once: due again, or failed for good."
+    " reached: a try may have brought it there all the same.",
 )

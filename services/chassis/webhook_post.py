@@ -28,12 +28,16 @@ _WORDS = {"ECONNREFUSED": "connection refused", "EHOSTUNREACH": "no route to hos
 
 
 class Outcome(NamedTuple):
-    """What came of a POST. `wait`: how long the receiver asks to be left alone; `final`: it never wants this one."""
+    """What came of a POST. `wait`: how long the receiver asks to be left alone; `final`: it never wants this one.
+
+    `reached`: the receiver may have it, whatever it answered.
+    """
 
     delivered: bool
     reason: str = ""
     wait: timedelta | None = None
     final: bool = False
+    reached: bool = True
 
 
 _TOO_SLOW = Outcome(delivered=False, reason=f"no answer within {SECONDS:g} s")
@@ -64,10 +68,11 @@ def post(client: httpx.Client, url: str, keys: Sequence[bytes], id_: str, body: 
         if expired is not limit:
             raise
         judged.append(_TOO_SLOW)
-    except httpx.TimeoutException:
-        judged.append(_TOO_SLOW)
+    except httpx.TimeoutException as slow:
+        judged.append(_TOO_SLOW._replace(reached=not isinstance(slow, httpx.ConnectTimeout)))
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        judged.append(Outcome(delivered=False, reason=words_of(error)))
+        reached = not isinstance(error, (httpx.ConnectError, httpx.InvalidURL))
+        judged.append(Outcome(delivered=False, reason=words_of(error), reached=reached))
     finally:
         limit.cancel()
     return judged[0]  # the status was the answer, however its body ended

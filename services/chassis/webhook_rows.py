@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     ScalarSelect,
+    Select,
     cast,
     delete,
     func,
@@ -24,10 +25,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql
 
+from services.chassis import outbox as outbox_of
 from services.chassis.outbox import SKEW
 from services.chassis.tables import marks, outbox, webhook_deliveries, webhook_secrets
 
 _MARK = "webhook."
+# The position that is being posted to a recipient, 0 in between: it may be there already.
+POSTING = "posting."
 _JOINED, _COUNTED = 10_000, 10_000
 _LEFT = "no webhook any more"
 _rows = webhook_deliveries.c
@@ -114,16 +118,28 @@ def due(connection: Connection, recipient: str, now: datetime, limit: int) -> li
 
 def delivered(connection: Connection, delivery: Delivery) -> bool:
     """It arrived: nothing more is kept of it. False when that is known already, by another replica."""
+    outbox_of.move(connection, POSTING + delivery.recipient, 0)
     if delivery.first_at is None:
         return _move(connection, delivery.recipient, delivery.position)
     return bool(connection.execute(delete(webhook_deliveries).where(_is_due(delivery))).rowcount)
 
 
-def failed(connection: Connection, delivery: Delivery, reason: str, now: datetime, due_at: datetime | None) -> bool:
+def failed(  # noqa: PLR0913, PLR0917 - what there is to remember
+    connection: Connection,
+    delivery: Delivery,
+    reason: str,
+    now: datetime,
+    due_at: datetime | None,
+    reached: bool = True,  # noqa: FBT001, FBT002 - of a try
+) -> bool:
     """It did not arrive: due again, or (None) failed for good. False when another replica was at it as well."""
+    outbox_of.move(connection, POSTING + delivery.recipient, 0)
     told = {"tries": delivery.tries + 1, "reason": reason, "due_at": due_at, "failed_at": None if due_at else now}
     if delivery.first_at:
-        return bool(connection.execute(update(webhook_deliveries).where(_is_due(delivery)).values(**told)).rowcount)
+        again = update(webhook_deliveries).where(_is_due(delivery))
+        ever = _rows.reached | literal(reached)
+        return bool(connection.execute(again.values(**told, reached=ever)).rowcount)
+    told["reached"] = reached
     if not _move(connection, delivery.recipient, delivery.position):
         return False
     row = {"recipient": delivery.recipient, "position": delivery.position, "event": delivery.event, "first_at": now}
@@ -131,14 +147,50 @@ def failed(connection: Connection, delivery: Delivery, reason: str, now: datetim
     return True
 
 
+def begin(connection: Connection, delivery: Delivery) -> bool:
+    """Say, in a commit of its own, that it is being posted. False when it was called back meanwhile."""
+    outbox_of.move(connection, POSTING + delivery.recipient, delivery.position)
+    still = connection.scalar(select(outbox.c.position).where(outbox.c.position == delivery.position))
+    if not still:
+        outbox_of.move(connection, POSTING + delivery.recipient, 0)
+    return bool(still)
+
+
+def is_subscribed(connection: Connection, recipient: str) -> bool:
+    """Whether this recipient is told by webhook."""
+    return _position(connection, recipient) is not None
+
+
+def about(recipient: str, words: str) -> Select[Any]:
+    """What of the ledger is for a recipient and holds these words."""
+    holds = func.strpos(outbox.c.body, words) > 0
+    return select(outbox.c.position, outbox.c.type).where(outbox.c.recipient == recipient, holds)
+
+
+def waiting(connection: Connection, recipient: str, words: str) -> list[Any]:
+    """(position, type, reached) of what is to be delivered yet and holds these words."""
+    mark = _position(connection, recipient) or 0
+    new = about(recipient, words).add_columns(literal(value=False).label("reached")).where(outbox.c.position > mark)
+    again = (
+        about(recipient, words).add_columns(_rows.reached).join(webhook_deliveries, _rows.position == outbox.c.position)
+    )
+    again = again.where(_rows.due_at.is_not(None), outbox.c.position <= mark)
+    return [*connection.execute(new), *connection.execute(again)]
+
+
+def drop(connection: Connection, positions: Collection[int]) -> None:
+    """Nothing of these is to be delivered any more."""
+    connection.execute(delete(webhook_deliveries).where(_rows.position.in_(positions)))
+
+
 def join(connection: Connection, recipient: str, now: datetime, due_at: datetime, reason: str) -> None:
     """What is new waits with what failed, 10,000 events at a time: the receiver does not answer just now."""
     position = _position(connection, recipient)
     if position is None:
         return
-    values = (_EVENT, literal(0), literal(reason), literal(now), literal(due_at))
+    values = (_EVENT, literal(0), literal(reason), literal(now), literal(due_at), literal(value=False))
     new = select(outbox.c.position, literal(recipient), *values).where(_beyond(recipient, position))
-    names = ["position", "recipient", "event", "tries", "reason", "first_at", "due_at"]
+    names = ["position", "recipient", "event", "tries", "reason", "first_at", "due_at", "reached"]
     some = postgresql.insert(webhook_deliveries).from_select(names, new.order_by(outbox.c.position).limit(_JOINED))
     joined = connection.scalars(some.on_conflict_do_nothing().returning(_rows.position)).all()
     if joined:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from threading import Event as Signal
 
+import httpx
 from prometheus_client.metrics_core import Metric
 from sqlalchemy import text
 
@@ -164,10 +165,10 @@ class Webhooks:
             while self._leading.is_set() and in_a_row < _IN_A_ROW and not outcome.wait:
                 deliveries, keys = self._due(recipient)
                 for delivery in deliveries:
-                    if delivery.body is None:
-                        outcome = Outcome(delivered=False, reason="not in the ledger any more", final=True)
-                    else:
-                        outcome = webhook_post.post(client, receiver.url, keys, delivery.event, delivery.body)
+                    tried = self._post(client, receiver, keys, delivery)
+                    if tried is None:
+                        continue
+                    outcome = tried
                     if not self._write_down(delivery, outcome):
                         return
                     in_a_row = 0 if outcome.delivered else in_a_row + 1
@@ -189,6 +190,17 @@ class Webhooks:
             keys = webhook_secrets.signing(work, recipient)
             return (webhook_rows.due(work.connection, recipient, work.now, _ROWS) if keys else []), keys
 
+    def _post(
+        self, client: httpx.Client, receiver: _Receiver, keys: Sequence[bytes], delivery: Delivery
+    ) -> Outcome | None:
+        """What came of it; None when the event was called back meanwhile."""
+        if delivery.body is None:
+            return Outcome(delivered=False, reason="not in the ledger any more", final=True)
+        with self._turn, self._app.read() as connection:
+            if not webhook_rows.begin(connection, delivery):
+                return None
+        return webhook_post.post(client, receiver.url, keys, delivery.event, delivery.body)
+
     def _write_down(self, delivery: Delivery, outcome: Outcome) -> bool:
         """False when another replica was at it too: of two that take themselves for the leader, one goes on."""
         now = self._app.clock.now()
@@ -201,7 +213,7 @@ class Webhooks:
             if outcome.delivered:
                 written = webhook_rows.delivered(connection, delivery)
             else:
-                written = webhook_rows.failed(connection, delivery, outcome.reason, now, due_at)
+                written = webhook_rows.failed(connection, delivery, outcome.reason, now, due_at, outcome.reached)
         if not written:
             return False
         if not outcome.delivered and due_at is None:

@@ -145,6 +145,11 @@ class ReferralState(StrEnum):
     ENTERED_IN_ERROR = "entered-in-error"
 
 
+_S = ReferralState
+# Before, nothing was sent; after, there is nothing left to do for the person.
+WITH_PARTNER = frozenset({_S.SENT, _S.RECEIVED, _S.ACCEPTED, _S.IN_PROGRESS, _S.ON_HOLD})
+
+
 class DeclineReason(StrEnum):
     """Why a partner declines, or fails after having accepted; the sender always sees it."""
 
@@ -342,6 +347,4 @@ def department_of(commune: str) -> str:
     Right for every commune of today. A few parts of communes were in another département before they were merged:
     `services.network.communes` knows today's commune.
     """
-    if commune.startswith(("97", "98")):
-        return _LEFT_GUADELOUPE.get(commune, commune[:3])
-    return commune[:2]
+    return _LEFT_GUADELOUPE.get(commune, commune[:3]) if commune.startswith(("97", "98")) else commune[:2]

@@ -7,10 +7,13 @@ Consumers ignore fields they do not know, so that an old and a new release run s
 from datetime import datetime
 from functools import cache, lru_cache
 from json.encoder import encode_basestring
-from typing import Annotated, ClassVar, Generic, TypeVar
+from typing import Annotated, ClassVar, Generic, Self, TypeVar
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 from pydantic_core import to_json
+
+from services.contracts.coarse import Pseudonym
 
 T = TypeVar("T")
 
@@ -21,12 +24,16 @@ _Attribute = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x
 
 
 class EventData(BaseModel):
-    """What an event says. Subclasses are frozen facts in the past tense."""
+    """What an event says. Subclasses are frozen facts in the past tense.
+
+    `FORGETS`: it makes others forget, and so names whom for as long as that takes.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     TYPE: ClassVar[str]
     SERVICE: ClassVar[str]
+    FORGETS: ClassVar[bool] = False
 
     @classmethod
     @cache
@@ -42,6 +49,14 @@ class EventData(BaseModel):
     def routing_key(self) -> str:
         """The event's name; an event that outsiders select by more says so itself."""
         return self.name()
+
+    def subjects(self) -> tuple[UUID, ...]:
+        """The cases that it is about: when one is erased, the event is coarsened."""
+        return ()
+
+    def coarsened(self, pseudonym: Pseudonym) -> Self | None:  # noqa: ARG002 - those with a subject need it
+        """What is left of it when its case is erased; None: nothing."""
+        return None
 
 
 class CloudEvent(BaseModel, Generic[T]):

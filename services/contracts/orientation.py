@@ -1,10 +1,11 @@
 """What orientation publishes."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from services.contracts.coarse import Pseudonym, noon
 from services.contracts.codes import Category, Need
 from services.contracts.envelope import EventData
 
@@ -61,7 +62,7 @@ class Proposal(BaseModel):
 
 
 class OrientationProposed(EventData):
-    """Whom the person should meet. `agreed` and `sensitive` are those of the visit, carried along."""
+    """Whom the person should meet. `agreed`, `agreed_at` and `sensitive` are those of the visit, carried along."""
 
     TYPE: ClassVar[str] = "fr.relais.OrientationProposed.v1"
     SERVICE: ClassVar[str] = "orientation"
@@ -75,4 +76,27 @@ class OrientationProposed(EventData):
     rules_version: str
     proposals: tuple[Proposal, ...]
     agreed: tuple[str, ...] = ()
+    agreed_at: AwareDatetime | None = None
     sensitive: bool = False
+
+    def subjects(self) -> tuple[UUID, ...]:
+        """Whom it is about."""
+        return (self.case,) if self.case else ()
+
+    def coarsened(self, pseudonym: Pseudonym) -> Self:
+        """Proposals to be counted: the rule and its first recipient, and nothing that was said of the person."""
+        cut = {"reason": "", "sensitive": False, "contact_sheet": None, "source": None, "journey": None}
+        return self.model_copy(
+            update={
+                "orientation_id": pseudonym(self.orientation_id),
+                "visit_id": pseudonym(self.visit_id),
+                "case": None,
+                "occurred_at": noon(self.occurred_at),
+                "proposals": tuple(
+                    each.model_copy(update={**cut, "recipients": each.recipients[:1]}) for each in self.proposals
+                ),
+                "agreed": (),
+                "agreed_at": None,
+                "sensitive": False,
+            }
+        )

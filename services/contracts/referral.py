@@ -1,11 +1,12 @@
 """What referral publishes: inside with the case id, to partners without it."""
 
 from datetime import date, datetime
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.contracts.coarse import Pseudonym, noon
 from services.contracts.codes import Category, Need, ReferralState
 from services.contracts.envelope import EventData
 
@@ -40,11 +41,50 @@ class ReferralSent(EventData):
         """`ReferralSent.<category>.<partner>.<department>`."""
         return f"{self.name()}.{self.category}.{self.partner}.{self.department}"
 
+    def subjects(self) -> tuple[UUID, ...]:
+        """Whom it is about."""
+        return (self.case,) if self.case else ()
+
+    def coarsened(self, pseudonym: Pseudonym) -> Self:
+        """A referral to be counted."""
+        return self.model_copy(
+            update={
+                "referral_id": pseudonym(self.referral_id),
+                "visit_id": self.visit_id and pseudonym(self.visit_id),
+                "case": None,
+                "reason": "",
+                "due_at": noon(self.due_at),
+                "previous": self.previous and pseudonym(self.previous),
+            }
+        )
+
+
+class ReferralHeld(EventData):
+    """A referral waits for the person's agreement. Nobody outside hears of it; `ReferralSent` may follow."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralHeld.v1"
+    SERVICE: ClassVar[str] = "referral"
+
+    referral_id: UUID
+    visit_id: UUID
+    case: UUID
+    need: Need
+    partner: str
+    category: Category
+    site: str
+    department: str
+    step: int
+
+    def subjects(self) -> tuple[UUID, ...]:
+        """Whom it is about."""
+        return (self.case,)
+
 
 class ReferralMoved(EventData):
     """A referral took a step: into another state, or in its own. `step` counts them, so that readers can order them.
 
     `reason` is a code: of a refusal or a failure, of an end, of a withdrawal, of what was waited for too long.
+    `story_sufficient` is what the answer says of the story, if it says so.
     """
 
     SERVICE: ClassVar[str] = "referral"
@@ -56,6 +96,15 @@ class ReferralMoved(EventData):
     reason: str | None = None
     appointment_day: date | None = None
     step: int
+    story_sufficient: bool | None = None
+
+    def subjects(self) -> tuple[UUID, ...]:
+        """Whom it is about."""
+        return (self.case,) if self.case else ()
+
+    def coarsened(self, pseudonym: Pseudonym) -> Self:
+        """A step to be counted; its codes stay."""
+        return self.model_copy(update={"referral_id": pseudonym(self.referral_id), "case": None})
 
 
 class ReferralReceived(ReferralMoved):
@@ -137,6 +186,11 @@ class ReferralRerouted(ReferralMoved):
     category: Category
     bounces: int
 
+    def coarsened(self, pseudonym: Pseudonym) -> Self:
+        """As any step; the next referral is coarsened, too."""
+        cut = {"next_referral_id": pseudonym(self.next_referral_id)}
+        return super().coarsened(pseudonym).model_copy(update=cut)
+
 
 MOVED: tuple[type[ReferralMoved], ...] = (
     ReferralReceived,
@@ -152,6 +206,19 @@ MOVED: tuple[type[ReferralMoved], ...] = (
     ReferralEscalated,
     ReferralRerouted,
 )
+# What tells of a step into each state, but into those before and at the sending.
+EVENT_INTO: dict[ReferralState, type[ReferralMoved]] = {
+    ReferralState.RECEIVED: ReferralReceived,
+    ReferralState.ACCEPTED: ReferralAccepted,
+    ReferralState.IN_PROGRESS: ReferralProgressed,
+    ReferralState.ON_HOLD: ReferralProgressed,
+    ReferralState.DECLINED: ReferralDeclined,
+    ReferralState.COMPLETED: ReferralCompleted,
+    ReferralState.FAILED: ReferralFailed,
+    ReferralState.EXPIRED: ReferralExpired,
+    ReferralState.WITHDRAWN: ReferralWithdrawn,
+    ReferralState.ENTERED_IN_ERROR: ReferralVoided,
+}
 
 
 class Links(BaseModel):
@@ -235,6 +302,15 @@ class PartnerAnswerRefused(PartnerEvent):
     errors: Annotated[tuple[RefusedField, ...], Field(default=())]
 
 
+class PartnerReferralErased(PartnerEvent):
+    """The person's case is erased (RGPD, art. 17 and 19): this referral is to be forgotten, there too."""
+
+    TYPE: ClassVar[str] = "fr.relais.ReferralErased.v1"
+    FORGETS: ClassVar[bool] = True
+
+    referral_id: UUID
+
+
 def _seen_by_partners(event: type[ReferralMoved]) -> type[PartnerReferralMoved]:
     words = {"TYPE": event.TYPE, "__doc__": event.__doc__, "__module__": __name__}
     return type(f"Partner{event.__name__}", (PartnerReferralMoved,), words)
@@ -246,4 +322,5 @@ FOR_PARTNERS: tuple[type[PartnerEvent], ...] = (
     PartnerReferralSent,
     *SEEN_BY_PARTNERS.values(),
     PartnerAnswerRefused,
+    PartnerReferralErased,
 )

@@ -4,7 +4,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import (
-    AfterValidator,
     AwareDatetime,
     BaseModel,
     ConfigDict,
@@ -16,15 +15,16 @@ from pydantic import (
 )
 
 from services.contracts.codes import Need
-from services.contracts.free_text import FreeText, Story, without_nir
+from services.contracts.free_text import FreeText, Story, WithoutNir
 from services.contracts.intake import Identifier, NeedFacts, VisitFacts
 from services.contracts.visits import Obstacles, Publics, Residence, Undiagnosed, at_most
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100), AfterValidator(without_nir)]
-Phone = Annotated[str, StringConstraints(pattern=r"^[+\d][\d .\-()]{5,24}$"), AfterValidator(without_nir)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100), WithoutNir]
+Phone = Annotated[str, StringConstraints(pattern=r"^[+\d][\d .\-()]{5,24}$"), WithoutNir]
+Email = Annotated[EmailStr, WithoutNir]
 
 
 class NeedForm(NeedFacts):
@@ -41,7 +41,6 @@ class NeedForm(NeedFacts):
         if self.label and self.code is not Need.AUTRE:
             reason = "label n’accompagne que le besoin « autre »."
             raise ValueError(reason)
-        without_nir(self.label or "")
         return self
 
 
@@ -54,11 +53,14 @@ class PersonForm(BaseModel):
     given_name: Name
     birth_date: PastDate
     phone: Phone | None = None
-    email: EmailStr | None = None
+    email: Email | None = None
 
 
 class AgreementForm(BaseModel):
-    """To whom the person agreed: categories or partner ids; `sensitive` for health and disability facts."""
+    """To whom the person agreed: categories or partner ids; `sensitive` for health and disability facts.
+
+    `by`: who agreed. Before 15 years of age it is not the person's alone to do (loi 78-17, art. 45).
+    """
 
     model_config = _STRICT
 
@@ -66,6 +68,7 @@ class AgreementForm(BaseModel):
     sensitive: bool = False
     given_at: AwareDatetime | None = None
     form: Literal["oral", "written"] = "oral"
+    by: Literal["person", "guardian"] = "person"
 
 
 class VisitForm(Undiagnosed, VisitFacts):

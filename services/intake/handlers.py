@@ -2,29 +2,28 @@
 
 import json
 import re
-import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, exc, func, select, tuple_
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import BindParameter, bindparam, exc, select, tuple_
 
 from services.chassis import problems
 from services.chassis.app import App, Work
 from services.chassis.errors import FieldError, Rejected, forbidden
 from services.chassis.letters import Letter, Reply
 from services.chassis.tokens import Caller
-from services.contracts.codes import Category, Mode, concerns_spie, department_of
+from services.contracts.codes import Mode, concerns_spie, department_of
 from services.contracts.intake import NeedFacts, VisitRecorded
-from services.contracts.references import new_reference
+from services.contracts.paris import paris_day
 from services.contracts.visits import REPEATED, repeated_needs
-from services.intake import domain
-from services.intake.forms import AgreementForm, VisitAnswer, VisitForm
-from services.intake.tables import agreements, cases, visits
+from services.intake import agreements, decided, erasing, opening
+from services.intake.domain import days
+from services.intake.forms import VisitAnswer, VisitForm
+from services.intake.namesakes import Namesakes
+from services.intake.tables import cases, visits
 from services.network import Network, communes
 
 _ATTEMPTS = 3
@@ -37,13 +36,6 @@ _VISITS_KNOWN = (
     .outerjoin_from(visits, cases)
     .where(tuple_(visits.c.site, visits.c.visit_id).in_(_WANTED))
 )  # fmt: skip
-_CASES_KNOWN = select(cases.c.id, cases.c.reference_sealed).where(cases.c.id.in_(_WANTED))
-_MATCHES = (
-    select(cases.c.identity_index, func.count())
-    .where(cases.c.identity_index.in_(_WANTED))
-    .group_by(cases.c.identity_index)
-)
-_CATEGORIES = frozenset(Category)
 _NOTHING_TO_EXPLAIN = "Il n’y a pas de choix à expliquer : nommez dans « recipient » le partenaire choisi, ou rien ici."
 LINES_TYPE = "application/x-ndjson"
 MAX_LINES = 1000
@@ -82,6 +74,7 @@ def record_visits(posted: Sequence[Posted], app: App, network: Network) -> list[
             with app.work() as work:
                 desk = _Desk(app, network, work, [one.form for one in posted])
                 results = [desk.record(one) for one in posted]
+                opening.met_again(work, desk.contacts)
             break
         except exc.IntegrityError:
             # The same visit arrived twice at once: the other request won, and this one will now find it.
@@ -148,9 +141,20 @@ class _Desk:
     def __init__(self, app: App, network: Network, work: Work, forms: Sequence[VisitForm]) -> None:
         self._app, self._network, self._work = app, network, work
         self._known = self._visits_known(forms)
-        self._cases = self._cases_known(form.case for form in forms if form.case)
-        self._identities = {(form.site, form.visit_id): _identity(app, form) for form in forms if form.person}
-        self._matches = self._matches_of(self._identities.values())
+        fresh = {(form.site, form.visit_id) for form in forms} - self._known.keys()
+        self._erased = erasing.erased_among(work.connection, fresh)
+        self._cases = opening.named_cases(work, forms)
+        self._indexes = {
+            (form.site, form.visit_id): opening.indexes_of(app.vault, form)
+            for form in forms
+            if form.person and not form.case
+        }
+        self._namesakes = Namesakes(app, work, (each["identity_index"] for each in self._indexes.values()))
+        self._standings = decided.standings_of(work.connection, {form.case for form in forms if form.case}, hold=True)
+        naming = [form for form in forms if (form.site, form.case) in self._cases]
+        self._births = agreements.births_wanted(naming, self._standings, work, app.vault)
+        self.contacts: dict[UUID, Any] = {}  # the last day of each
+        self._told: set[UUID] = set()  # the heads of those with a story
 
     def record(self, posted: Posted) -> Recorded | Rejected:
         """Record one visit, or say why not."""
@@ -163,6 +167,8 @@ class _Desk:
             if known["fingerprint"] == fingerprint:
                 return Recorded(known["answer"], again=True)
             return Rejected("conflict", "Une autre visite porte déjà ce visit_id.", status=409)
+        if (form.site, form.visit_id) in self._erased:
+            return Rejected("erased", "Cette visite a été effacée avec son dossier.", status=410)
         if errors := self._errors(form):
             return Rejected("invalid", errors[0]["detail"], errors=errors)
         answer = self._write(form, fingerprint)
@@ -180,14 +186,14 @@ class _Desk:
             errors.append({"pointer": "/site", "detail": "Site absent des fichiers de réseau."})
         elif form.quarter is not None and form.quarter not in site.quarters:
             errors.append({"pointer": "/quarter", "detail": "Quartier absent des fichiers de réseau pour ce site."})
-        timing = domain.timing_problem(form.occurred_at, now, live=form.mode is Mode.LIVE)
+        timing = days.timing_problem(form.occurred_at, now, live=form.mode is Mode.LIVE)
         if timing:
             errors.append({"pointer": "/occurred_at", "detail": timing})
         if form.commune and (problem := communes.problem(form.commune)):
             errors.append({"pointer": "/commune", "detail": problem})
         if form.person and (problem := _age_problem(form)):
             errors.append({"pointer": "/age_band", "detail": problem})
-        if form.case and form.case not in self._cases:
+        if form.case and (form.site, form.case) not in self._cases:
             errors.append({"pointer": "/case", "detail": "Dossier inconnu."})
         errors += [{"pointer": f"/needs/{place}", "detail": REPEATED} for place in repeated_needs(form.needs)]
         for place, need in enumerate(form.needs):
@@ -198,28 +204,24 @@ class _Desk:
             ]
             if need.override_reason and need.recipient is None:
                 errors.append({"pointer": f"/needs/{place}/override_reason", "detail": _NOTHING_TO_EXPLAIN})
-        return [*errors, *self._agreement_errors(form.agreement, now)] if form.agreement else errors
-
-    def _agreement_errors(self, agreement: AgreementForm, now: datetime) -> Iterable[FieldError]:
-        """A misspelt recipient would keep a referral waiting for ever; a date to come would outlive a withdrawal."""
-        for place, recipient in enumerate(agreement.recipients):
-            if recipient not in _CATEGORIES and self._network.partner(recipient) is None:
-                detail = f"Ni une catégorie ({', '.join(Category)}) ni un partenaire des fichiers de réseau."
-                yield {"pointer": f"/agreement/recipients/{place}", "detail": detail}
-        if agreement.given_at and agreement.given_at > now + domain.AHEAD:
-            yield {"pointer": "/agreement/given_at", "detail": "L’accord est dans le futur."}
+        return [*errors, *agreements.problems_at_visit(form, self._births, now, self._network)]
 
     def _write(self, form: VisitForm, fingerprint: bytes) -> VisitAnswer:
         matches = 0
-        case, reference = form.case, None
+        case, reference, head = form.case, None, None
         if form.case:
-            reference = self._cases[form.case]
+            case, reference, head, told = self._cases[form.site, form.case]
+            if told:
+                self._told.add(head)
+            day = paris_day(form.occurred_at)
+            self.contacts[case] = max(day, self.contacts.get(case, day))
         elif form.person:
-            identity = self._identities[form.site, form.visit_id]
-            matches = self._matches.get(identity, 0)
-            self._matches[identity] = matches + 1
-            case, reference = self._open_case(form, identity)
-        facts = self._facts(form, case)
+            indexes = self._indexes[form.site, form.visit_id]
+            matches = self._namesakes.meet(indexes["identity_index"], form.site)
+            case, reference, head, _ = opening.open_case(self._work, self._app.vault, form, indexes)
+        standing = self._standings.get(form.case, decided.NOTHING) if form.case else decided.NOTHING
+        agreed = agreements.at_visit(form, case, standing, self._work) if case else ()
+        facts = self._facts(form, case, agreed, retold=head in self._told if form.story and head else None)
         self._work.insert(
             visits,
             site=form.site,
@@ -231,28 +233,12 @@ class _Desk:
             recorded_at=self._app.clock.now(),
             facts=facts.model_dump_json(),
             free_text_sealed=self._sealed_text(form, case),
+            story=bool(form.story),
         )
-        if case and form.agreement:
-            self._agree(form, case)
+        if form.story and head:
+            self._told.add(head)
         self._work.emit(facts)
         return self._answer(form.visit_id, case, reference, matches)
-
-    def _open_case(self, form: VisitForm, identity: bytes) -> tuple[UUID, str]:
-        case, reference = self._work.ids.new(), new_reference(secrets.token_bytes(7))
-        assert form.person is not None
-        key = self._work.new_key(case)
-        index = self._app.vault.index("reference", reference.replace("-", ""))
-        self._work.insert(
-            cases,
-            id=case,
-            site=form.site,
-            reference_index=index,
-            reference_sealed=key.seal("reference", reference),
-            identity_index=identity,
-            identity_sealed=key.seal("identity", form.person.model_dump_json()),
-            opened_at=self._app.clock.now(),
-        )
-        return case, reference
 
     def _sealed_text(self, form: VisitForm, case: UUID | None) -> bytes | None:
         """Story, notes and override reasons under the case's key; an anonymous visit has a key of its own."""
@@ -268,27 +254,13 @@ class _Desk:
             }
         if not texts:
             return None
-        key = self._work.key(case) if case else self._work.new_key(domain.visit_owner(form.site, form.visit_id))
+        key = self._work.key(case) if case else self._work.new_key(days.visit_owner(form.site, form.visit_id))
         return key.seal(f"visit/{form.site}/{form.visit_id}", json.dumps(texts, ensure_ascii=False))
 
-    def _agree(self, form: VisitForm, case: UUID) -> None:
-        """The last agreement given for a recipient is the one that counts."""
-        assert form.agreement is not None
-        given_at = form.agreement.given_at or form.occurred_at
-        for recipient in dict.fromkeys(form.agreement.recipients):
-            values = {"sensitive": form.agreement.sensitive, "given_at": given_at, "form": form.agreement.form}
-            if form.case is None:
-                self._work.insert(agreements, case_id=case, recipient=recipient, **values)
-                continue
-            statement = postgresql.insert(agreements).values(case_id=case, recipient=recipient, **values)
-            self._work.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["case_id", "recipient"], set_=values, where=agreements.c.given_at <= given_at
-                )
-            )
-
-    def _facts(self, form: VisitForm, case: UUID | None) -> VisitRecorded:
-        day = domain.paris_day(form.occurred_at)
+    def _facts(
+        self, form: VisitForm, case: UUID | None, agreed: tuple[str, ...], *, retold: bool | None
+    ) -> VisitRecorded:
+        day = paris_day(form.occurred_at)
         charter = self._network.charter_in_force(form.site, day)
         site = self._network.site(form.site)
         assert site is not None
@@ -302,8 +274,10 @@ class _Desk:
             commune=commune,
             department=department_of(commune) if commune else site.department,
             needs=tuple(NeedFacts(**need.model_dump(exclude={"note", "override_reason"})) for need in form.needs),
-            agreed=form.agreement.recipients if form.agreement else (),
-            sensitive=form.agreement.sensitive if form.agreement else False,
+            agreed=agreed,
+            agreed_at=form.agreement.given_at if form.agreement and agreed else None,
+            sensitive=form.agreement is not None and form.agreement.sensitive and bool(agreed),
+            retold=retold,
         )
 
     def _answer(self, visit_id: UUID, case: UUID | None, reference: str | None, matches: int) -> VisitAnswer:
@@ -319,28 +293,7 @@ class _Desk:
             known[row.site, row.visit_id] = {"fingerprint": row.fingerprint, "answer": answer}
         return known
 
-    def _cases_known(self, wanted: Iterable[UUID]) -> dict[UUID, str]:
-        ids = list(wanted)
-        if not ids:
-            return {}
-        rows = self._work.execute(_CASES_KNOWN, {"wanted": ids})
-        return {row.id: self._work.key(row.id).open("reference", row.reference_sealed) for row in rows.all()}
-
-    def _matches_of(self, wanted: Iterable[bytes]) -> dict[bytes, int]:
-        indexes = list(wanted)
-        if not indexes:
-            return {}
-        return dict(map(tuple, self._work.execute(_MATCHES, {"wanted": indexes}).all()))
-
 
 def _age_problem(form: VisitForm) -> str | None:
     assert form.person is not None
-    return domain.age_problem(form.age_band, form.person.birth_date, domain.paris_day(form.occurred_at))
-
-
-def _identity(app: App, form: VisitForm) -> bytes:
-    assert form.person is not None
-    person = form.person
-    return app.vault.index(
-        "identity", domain.normalised_identity(person.family_name, person.given_name, person.birth_date)
-    )
+    return days.age_problem(form.age_band, form.person.birth_date, paris_day(form.occurred_at))

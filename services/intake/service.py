@@ -1,22 +1,55 @@
 """Intake's whole outside."""
 
 from services.chassis import outside
+from services.chassis.app import Work
 from services.chassis.door import receive
 from services.chassis.http import Answer, Request, http
 from services.chassis.letters import Letter, Reply
-from services.chassis.provider import AppProvider, Provided
-from services.chassis.web import Web
-from services.intake import handlers
+from services.chassis.provider import AppProvider
+from services.chassis.subscription import subscribe
+from services.chassis.ticking import every
+from services.contracts.envelope import CloudEvent
+from services.contracts.referral import MOVED, ReferralMoved, ReferralSent
+from services.contracts.reporting import CaseRead
+from services.intake import allowances, erasing, handlers, indexing, retention, stories
 from services.intake.forms import VisitAnswer, VisitForm
-from services.network import Network, load
+from services.intake.web import CasePages
+
+# Those that a replica of the release before opens while this one already serves, too.
+_INDEXED_SECONDS = 60.0
 
 
-class IntakeService(Web):
-    """Visits in, `VisitRecorded` out."""
+class IntakeService(CasePages):
+    """Visits in, `VisitRecorded` out; cases, and who may read them."""
 
     name = "intake"
-    app = AppProvider(vault=True)
-    network: Network = Provided(lambda settings: load(settings.network))
+    app = AppProvider(prepare=erasing.catch_up, forget=erasing.forget_rows, vault=True)
+
+    @every(_INDEXED_SECONDS, apart=True)
+    def index_older_cases(self) -> None:
+        """Cases that an earlier release opened are found again by who the person is, too."""
+        indexing.index_older_cases(self.app)
+        allowances.drop_unused(self.app)
+
+    @every(retention.EVERY_SECONDS, apart=True)
+    def on_hour(self) -> None:
+        """What has served its time goes."""
+        retention.run(self.app)
+
+    @subscribe(ReferralSent)
+    def on_referral_sent(self, event: CloudEvent[ReferralSent], work: Work) -> None:
+        """Whom it is addressed to may read the story from now on, while it is open."""
+        stories.remember_sent(event, work)
+
+    @subscribe(*MOVED)
+    def on_referral_moved(self, event: CloudEvent[ReferralMoved], work: Work) -> None:
+        """Until it comes to its end."""
+        stories.remember_moved(event, work)
+
+    @subscribe(CaseRead)
+    def on_case_read(self, event: CloudEvent[CaseRead], work: Work) -> None:
+        """Write down who read a timeline."""
+        stories.remember_read(event, work)
 
     @http("POST", "/v1/visits", roles=("site", "agent"), form=VisitForm, answer=VisitAnswer)
     def post_visit(self, request: Request) -> Answer:

@@ -5,15 +5,14 @@ from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
+from services.contracts.paris import PARIS
 from services.network import checking
 from services.network.advice import ContactSheet
 from services.network.loading import Flaw, NetworkError, Severity, Source, files_of, join, read
 
-_PARIS = ZoneInfo("Europe/Paris")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2200
 
 app = typer.Typer(help="Work on network files.", no_args_is_help=True)
@@ -98,7 +97,7 @@ def _read(files: list[Path], *, as_json: bool, strict: bool = False) -> list[Sou
 
 
 def _day(on: datetime | None) -> date:
-    day = on.date() if on else datetime.now(_PARIS).date()
+    day = on.date() if on else datetime.now(PARIS).date()
     if not _FIRST_YEAR <= day.year <= _LAST_YEAR:
         raise typer.BadParameter(f"a day between {_FIRST_YEAR} and {_LAST_YEAR} is expected", param_hint="--on")
     return day

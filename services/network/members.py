@@ -2,6 +2,7 @@
 
 from services.chassis.login import WebWithLogin
 from services.chassis.provider import Provided
+from services.chassis.settings import Settings
 from services.chassis.tokens import Role
 from services.network.loading import load
 from services.network.schema import Network
@@ -17,6 +18,16 @@ def organisations(network: Network, role: Role) -> list[str] | None:
         "steering": [charter.id for charter in network.charters] + sites,
     }
     return by_role.get(role)
+
+
+def partner_queues(settings: Settings) -> list[str]:
+    """The partners who subscribed by AMQP."""
+    return [partner.id for partner in load(settings.network).partners if partner.subscription == "amqp"]
+
+
+def partner_webhooks(settings: Settings) -> dict[str, str]:
+    """Where those receive who subscribed by webhook."""
+    return {partner.id: partner.webhook for partner in load(settings.network).partners if partner.webhook}
 
 
 class WebForMembers(WebWithLogin):

@@ -146,9 +146,10 @@ def revoke(
         done: list[dict[str, str | bool]] = []
         found = _existing(broker, ids)
         for account in found:
+            # The queue first: an administrator who may not delete it is refused before anything is changed.
+            gone = purge_queue and broker.api.delete_queue(account.vhost, account.queue)
             broker.api.delete_account(account.user)
             _close(broker.api, account, "the account was revoked")
-            gone = purge_queue and broker.api.delete_queue(account.vhost, account.queue)
             done.append({"account": account.user, "queue": account.queue, "queue_deleted": gone})
             if not as_json:
                 typer.echo(f"revoked: {account.user}; queue {account.queue} {'deleted' if gone else 'kept'}")

@@ -1,10 +1,9 @@
 """What is asked of the rules, made sure of: a site of the network, a commune of today, each need once."""
 
-from datetime import date, datetime
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from services.chassis.errors import FieldError, Rejected
+from services.chassis.tokens import Role
 from services.contracts.visits import REPEATED, repeated_needs
 from services.network import communes
 from services.orientation import domain
@@ -12,7 +11,8 @@ from services.orientation.forms import FoundCommune, SimulateForm
 from services.orientation.rules import Rules
 
 S = TypeVar("S", bound=SimulateForm)
-PARIS = ZoneInfo("Europe/Paris")
+READERS: tuple[Role, ...] = ("site", "agent", "partner")
+COUNTER: tuple[Role, ...] = ("agent", "site")
 
 
 def checked(form: S, rules: Rules, *, partners: bool = False) -> S:
@@ -52,8 +52,3 @@ def residence(visit: domain.Visit) -> FoundCommune:
     """Where the rules take the person to live, by name: a postcode may be another commune's INSEE code."""
     found = communes.commune(visit.residence)
     return FoundCommune(code=visit.residence, name=found.name if found else "", department=visit.department)
-
-
-def paris_day(instant: datetime) -> date:
-    """The day as the counter lives it."""
-    return instant.astimezone(PARIS).date()

@@ -12,8 +12,8 @@ from services.chassis.app import App
 from services.chassis.errors import Rejected
 from services.chassis.metrics import gauge
 from services.contracts.codes import Need, department_of
+from services.contracts.paris import paris_day
 from services.network import ContactSheet, Network, Partner, communes, load
-from services.orientation.asking import paris_day
 from services.orientation.forms import ContactSheetsPage, ContactSheetsQuery, FoundSheet
 
 # Read once, as the service's own network is: a file that changes is taken at the next start.

@@ -5,9 +5,10 @@ from sqlalchemy import Connection
 from services.chassis.errors import Rejected
 from services.chassis.settings import Settings
 from services.contracts.codes import NEED_LABELS, Mode, Outcome
+from services.contracts.paris import paris_day
 from services.orientation import archive, domain
 from services.orientation.archive import Why
-from services.orientation.asking import checked, paris_day, residence
+from services.orientation.asking import checked, residence
 from services.orientation.forms import (
     ExplainedAttempt,
     ExplainedLine,

@@ -7,12 +7,14 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.contracts.codes import AgeBand, Category, Need, Obstacle, Public, VisitClass
+from services.contracts.free_text import WithoutNir
 from services.contracts.intake import NeedFacts, VisitFacts
 from services.contracts.orientation import Proposal
 from services.contracts.visits import Ignored, Obstacles, Publics, Residence, Undiagnosed, at_most
 from services.network import Journey
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
+RulesVersion = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$"), WithoutNir]
 _UNREAD: Any = Field(None, exclude=True, repr=False, description="Ignoré ; à ne pas envoyer ici.")
 
 
@@ -45,7 +47,7 @@ class ExplainForm(SimulateForm):
     """A visit to explain: by the rules of `rules_version`, else by those it was oriented by, else by its day's."""
 
     visit_id: UUID | None = None
-    rules_version: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f]*$")] | None = None
+    rules_version: RulesVersion | None = None
 
 
 class CounterForm(BaseModel):
@@ -60,12 +62,12 @@ class CounterForm(BaseModel):
     obstacles: tuple[Obstacle, ...] = ()
     publics: tuple[Public, ...] = ()
     age_band: AgeBand = AgeBand.UNKNOWN
-    commune: Annotated[str, StringConstraints(max_length=100)] = ""
+    commune: Annotated[str, StringConstraints(max_length=100), WithoutNir] = ""
     france_travail_registered: Literal["", "yes", "no"] = ""
     regime: Literal["", "general", "msa"] = ""
     day: Annotated[str, StringConstraints(max_length=10)] = ""
-    choices: tuple[Annotated[str, StringConstraints(pattern=r"^(?:[a-z-]+:[a-z0-9-]{1,64})?$")], ...] = ()
-    reference: Annotated[str, StringConstraints(max_length=40)] = ""
+    choices: tuple[Annotated[str, StringConstraints(pattern=r"^(?:[a-z-]+:[a-z0-9-]{1,64})?$"), WithoutNir], ...] = ()
+    reference: Annotated[str, StringConstraints(max_length=40), WithoutNir] = ""
     discreet: bool = False
 
 
@@ -157,8 +159,8 @@ class LookUp(BaseModel):
 
     need: Literal[""] | Need = ""
     public: Literal[""] | Public = ""
-    commune: Annotated[str, StringConstraints(max_length=100)] = ""
-    after: Annotated[str, StringConstraints(max_length=4000)] = ""
+    commune: Annotated[str, StringConstraints(max_length=100), WithoutNir] = ""
+    after: Annotated[str, StringConstraints(max_length=4000), WithoutNir] = ""
 
 
 class ContactSheetsQuery(BaseModel):
@@ -204,7 +206,7 @@ class ServicesQuery(BaseModel):
     commune: Residence | None = None
     within_km: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 20
     limit: int = Field(20, ge=1, le=100)
-    after: str | None = None
+    after: Annotated[str, WithoutNir] | None = None
 
 
 class FoundStructure(BaseModel):

@@ -9,8 +9,9 @@ from services.contracts.codes import Mode, Outcome, concerns_spie, visit_class
 from services.contracts.envelope import CloudEvent
 from services.contracts.intake import VisitRecorded
 from services.contracts.orientation import OrientationProposed
+from services.contracts.paris import PARIS, paris_day
 from services.orientation import advice, archive, consultation, contact_sheets, explaining, queries
-from services.orientation.asking import PARIS, checked, paris_day, residence
+from services.orientation.asking import checked, residence
 from services.orientation.consultation import Consultation, LookedUp, meant, told_commune
 from services.orientation.forms import (
     ContactSheetsPage,
@@ -48,6 +49,7 @@ def propose(event: CloudEvent[VisitRecorded], work: Work, rules: Rules) -> None:
             rules_version=rules.book.version,
             proposals=proposals,
             agreed=visit.agreed,
+            agreed_at=visit.agreed_at,
             sensitive=visit.sensitive,
         )
     )

@@ -5,13 +5,12 @@ from services.chassis.errors import forbidden
 from services.chassis.http import Answer, Request, http
 from services.chassis.provider import AppProvider, Provided
 from services.chassis.subscription import subscribe
-from services.chassis.tokens import Role
 from services.contracts.envelope import CloudEvent
-from services.contracts.intake import VisitRecorded
+from services.contracts.intake import CaseErased, VisitRecorded
+from services.contracts.paris import paris_day
 from services.network import load
 from services.network.members import WebForMembers
-from services.orientation import archive, contact_sheets, explaining, handlers, pages, queries
-from services.orientation.asking import paris_day
+from services.orientation import archive, asking, contact_sheets, explaining, forgetting, handlers, pages, queries
 from services.orientation.forms import (
     ContactSheetsPage,
     ContactSheetsQuery,
@@ -26,9 +25,6 @@ from services.orientation.forms import (
 )
 from services.orientation.rules import Rules
 
-READERS: tuple[Role, ...] = ("site", "agent", "partner")
-COUNTER: tuple[Role, ...] = ("agent", "site")
-
 
 class OrientationService(WebForMembers):
     """`VisitRecorded` in, `OrientationProposed` out."""
@@ -41,6 +37,11 @@ class OrientationService(WebForMembers):
     def on_visit_recorded(self, event: CloudEvent[VisitRecorded], work: Work) -> None:
         """Propose whom the person should meet."""
         handlers.propose(event, work, self.rules)
+
+    @subscribe(CaseErased)
+    def on_case_erased(self, event: CloudEvent[CaseErased], work: Work) -> None:
+        """Forget it."""
+        forgetting.forget(event, work)
 
     @http("POST", "/v1/orientations/simulate", roles=("site", "agent"), form=SimulateForm, answer=Simulation)
     def post_simulation(self, request: Request) -> Answer:
@@ -59,45 +60,45 @@ class OrientationService(WebForMembers):
         with self.app.read() as connection:
             return Answer(explaining.explain(form, connection, self.app.settings, self.rules))
 
-    @http("GET", "/v1/contact-sheets", roles=READERS, query=ContactSheetsQuery, answer=ContactSheetsPage)
+    @http("GET", "/v1/contact-sheets", roles=asking.READERS, query=ContactSheetsQuery, answer=ContactSheetsPage)
     def get_contact_sheets(self, request: Request) -> Answer:
         """Named direct contacts, for a need and around a commune."""
         query, today = request.query(ContactSheetsQuery), paris_day(self.app.clock.now())
         return Answer(contact_sheets.list_sheets(query, self.rules.network, today))
 
-    @http("GET", "/v1/services", roles=READERS, query=ServicesQuery, answer=ServicesPage)
+    @http("GET", "/v1/services", roles=asking.READERS, query=ServicesQuery, answer=ServicesPage)
     def get_services(self, request: Request) -> Answer:
         """The service directory: by need, by public, around a commune."""
         with self.app.read() as connection:
             return Answer(queries.list_services(request.query(ServicesQuery), connection))
 
-    @http("GET", "/", session=COUNTER)
+    @http("GET", "/", session=asking.COUNTER)
     def counter(self, request: Request) -> Answer:
         """The agent's page: a form of what the person says."""
         shown = handlers.blank(request.caller.org, self.rules, self.app)
         return Answer.html(pages.counter(shown, self.rules.names))
 
-    @http("POST", "/", session=COUNTER, form=CounterForm)
+    @http("POST", "/", session=asking.COUNTER, form=CounterForm)
     def consult(self, request: Request) -> Answer:
         """Whom the rules propose, why, and each contact sheet; stores nothing."""
         shown = handlers.consult(request.form(CounterForm), request.caller.org, self.rules, self.app)
         return Answer.html(pages.counter(shown, self.rules.names), shown.status)
 
-    @http("POST", "/fiche", session=COUNTER, form=CounterForm)
+    @http("POST", "/fiche", session=asking.COUNTER, form=CounterForm)
     def slip(self, request: Request) -> Answer:
         """What the person takes away, to print on half a page."""
         shown = handlers.consult(request.form(CounterForm), request.caller.org, self.rules, self.app)
         return Answer.html(pages.slip(shown, self.rules.names), shown.status, scripts=True)
 
-    @http("GET", "/fiches", session=COUNTER)
-    @http("POST", "/fiches", session=COUNTER, form=LookUp)
+    @http("GET", "/fiches", session=asking.COUNTER)
+    @http("POST", "/fiches", session=asking.COUNTER, form=LookUp)
     def sheets(self, request: Request) -> Answer:
         """The contact sheets around the site, or another commune: asked for by POST, so that no address tells it."""
         shown = handlers.look_up_sheets(request.form_or_empty(LookUp), request.caller.org, self.rules, self.app)
         return Answer.html(pages.sheets(shown), shown.status)
 
-    @http("GET", "/annuaire", session=COUNTER)
-    @http("POST", "/annuaire", session=COUNTER, form=LookUp)
+    @http("GET", "/annuaire", session=asking.COUNTER)
+    @http("POST", "/annuaire", session=asking.COUNTER, form=LookUp)
     def directory(self, request: Request) -> Answer:
         """The service directory around the site, or another commune."""
         shown = handlers.look_up_services(request.form_or_empty(LookUp), request.caller.org, self.rules, self.app)

@@ -14,10 +14,10 @@ from services.chassis.tokens import Caller
 from services.contracts.codes import NEED_LABELS, Need, ReferralState
 from services.network import Network
 from services.referral import queries
-from services.referral.cards import Card, Reader, name_of, side_of
+from services.referral.cards import Card, Reader, name_of
 from services.referral.domain import life
 from services.referral.page_forms import BoardQuery
-from services.referral.tables import SHOWN_TO_RECIPIENT, referrals
+from services.referral.tables import SHOWN_TO_RECIPIENT, joined_cases, referrals
 
 A_PAGE = 50
 # What has ended is shown for so long; what the site has to take up again, unless it did.
@@ -27,6 +27,7 @@ _DIGITS = 8
 # Whom the site has to see again: nobody took the person on, or the agreement is missing.
 _AGAIN = [*life.BOUNCED, S.FAILED, S.AWAITING_AGREEMENT]
 _OLD, _NEW = referrals.alias("old"), referrals.alias("new")
+_OLD_INTO, _NEW_INTO = joined_cases.alias("old_into"), joined_cases.alias("new_into")
 _ROW = referrals.c
 
 
@@ -67,11 +68,10 @@ class Board:
 def inbox(asked: BoardQuery, caller: Caller, app: App, network: Network) -> Board:
     """What is addressed to a partner, what it sent to sites, and what has ended lately."""
     now = app.clock.now()
-    overdue = or_(_ROW.due_at < now, _ROW.reminders > 0, _ROW.escalations > 0)
     lately = _ROW.changed_at > now - timedelta(days=ENDED_DAYS)
     parts = Parts(
         names=("late", "to-answer", "at-work"),
-        place=case((overdue, 0), (_ROW.state.in_(life.UNANSWERED), 1), else_=2),
+        place=case((queries.is_late(now), 0), (_ROW.state.in_(life.UNANSWERED), 1), else_=2),
         mine=and_(_ROW.partner == caller.org, _ROW.state.in_(life.OPEN & life.VISIBLE_TO_PARTNER)),
         ended=and_(_ROW.partner == caller.org, _ROW.state.not_in(life.OPEN), SHOWN_TO_RECIPIENT, lately),
         sent=and_(_ROW.sender == caller.org, or_(_ROW.state.in_(life.OPEN), lately)),
@@ -115,8 +115,12 @@ def _anew(site: str, now: datetime) -> Select[tuple[UUID]]:
     old, new, recently = _OLD.c, _NEW.c, now - timedelta(days=AGAIN_DAYS)
     ended = select(old.id).where(old.site == site, old.changed_at > recently)
     ended = ended.where(old.state.in_(_AGAIN), new.site == site, new.opened_at > recently)
-    same = (new.case_id == old.case_id) & (new.need == old.need)
-    return ended.join(_NEW, same & (new.visit_id != old.visit_id) & (new.opened_at > old.changed_at))
+    later = (new.need == old.need) & (new.visit_id != old.visit_id) & (new.opened_at > old.changed_at)
+    # A visit may name any of the cases that are one person's.
+    into_old = (_OLD_INTO.c.case_id == old.case_id) & _OLD_INTO.c.joined
+    into_new = (_NEW_INTO.c.case_id == new.case_id) & _NEW_INTO.c.joined
+    same = func.coalesce(_NEW_INTO.c.into_case, new.case_id) == func.coalesce(_OLD_INTO.c.into_case, old.case_id)
+    return ended.join(_NEW, later).outerjoin(_OLD_INTO, into_old).outerjoin(_NEW_INTO, into_new).where(same)
 
 
 def _read(parts: Parts, asked: BoardQuery, caller: Caller, app: App, network: Network) -> Board:
@@ -125,7 +129,7 @@ def _read(parts: Parts, asked: BoardQuery, caller: Caller, app: App, network: Ne
     order = ("place", _ROW.due_at.asc().nulls_last(), _ROW.change)
     listed = queries.ROWS.add_columns(parts.place.label("place")).where(*mine, *_chosen(asked)).order_by(*order)
     newest = queries.ROWS.where(*_numbered(asked), *_chosen(asked)).order_by(_ROW.change.desc()).limit(A_PAGE)
-    with app.read() as connection:
+    with app.read() as connection, queries.shown_to(caller, connection):
         reader = Reader(caller, app, network, connection)
         counts = connection.execute(kinds.where(*mine).group_by("place", _ROW.need, _ROW.department)).all()
         rows = connection.execute(listed.limit(A_PAGE).offset((asked.page - 1) * A_PAGE)).all()
@@ -169,4 +173,4 @@ def _done(asked: BoardQuery, caller: Caller, reader: Reader, connection: Connect
     except ValueError:
         return None
     row = connection.execute(queries.ROWS.where(_ROW.id == identifier)).first()
-    return reader.cards([row])[0] if row and side_of(row, caller) else None
+    return reader.cards([row])[0] if row and queries.side_of(row, caller) else None

@@ -48,7 +48,8 @@ class Told(NamedTuple):
 class Card:
     """A referral as its reader meets it. `recipient` and `site` are names; `owner` is who owes the next action.
 
-    `passed`, for whoever sent it, are those who had the person before; `began` is when the first of them got it.
+    `passed`, for whoever sent it, are those who had the person before; `began` is when the first of them got it. `case`
+    is the address of the page of the person's case, where this reader has one.
     """
 
     view: ReferralView
@@ -63,6 +64,7 @@ class Card:
     possible: frozenset[ReferralState]
     answer_id: str
     began: datetime
+    case: str | None
     passed: tuple[Passed, ...] = ()
     trail: tuple[Told, ...] = ()
 
@@ -89,13 +91,6 @@ def name_of(org: str, network: Network) -> str:
     return found.name if found else org
 
 
-def side_of(row: Row[Any], caller: Caller) -> Side | None:
-    """Where the caller stands toward a referral; None where it has nothing to do with it."""
-    if row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER and not row.never_sent:
-        return Side.RECIPIENT
-    return Side.SENDER if caller.org == (row.sender or row.site) else None
-
-
 class Reader:
     """Who reads, in one transaction."""
 
@@ -105,19 +100,19 @@ class Reader:
     def one(self, referral_id: UUID) -> Card:
         """A referral with its trail. Raises Rejected (404) where the caller has nothing to do with it."""
         found = self._connection.execute(queries.ROWS.where(referrals.c.id == referral_id)).first()
-        if found is None or side_of(found, self._caller) is None:
+        if found is None or queries.side_of(found, self._caller) is None:
             raise not_found("Aucune orientation de ce numéro ne vous concerne.")
         return self.cards([found], trail=True)[0]
 
     def cards(self, rows: Sequence[Row[Any]], *, trail: bool = False) -> list[Card]:
         """Referrals that concern the caller, in the order of the rows."""
         views = queries.read(rows, self._caller, self._connection, self._app)
-        followed = [row for row in rows if row.previous and side_of(row, self._caller) is Side.SENDER]
+        followed = [row for row in rows if row.previous and queries.side_of(row, self._caller) is Side.SENDER]
         before = self._before(followed)
         return [self._card(row, view, before, trail=trail) for row, view in zip(rows, views, strict=True)]
 
     def _card(self, row: Row[Any], view: ReferralView, before: Mapping[UUID, Row[Any]], *, trail: bool) -> Card:
-        side = side_of(row, self._caller) or Side.SENDER
+        side = queries.side_of(row, self._caller) or Side.SENDER
         site, partner = self._network.site(row.site), self._network.partner(row.partner)
         chain = _chain(row, before)
         return Card(
@@ -133,9 +128,19 @@ class Reader:
             possible=frozenset(life.possible(side, ReferralState(row.state))),
             answer_id=f"page:{self._app.ids.new_text()}",
             began=chain[0].opened_at if chain else row.opened_at,
+            case=self._case_page(view, side),
             passed=tuple(self._passed(left, to) for left, to in zip(chain, [*chain[1:], row], strict=False)),
             trail=tuple(self._trail([*chain, row], view)) if trail else (),
         )
+
+    def _case_page(self, view: ReferralView, side: Side) -> str | None:
+        """Reporting's, for an agent of the site that knows the case and for the recipient while it is open."""
+        reporting = self._app.settings.url("reporting")
+        if self._caller.role == "agent" and view.case:
+            return f"{reporting}/dossiers/{view.case}"
+        if self._caller.role == "partner" and side is Side.RECIPIENT and view.state in life.OPEN:
+            return f"{reporting}/orientations/{view.referral_id}/dossier"
+        return None
 
     def _passed(self, left: Row[Any], to: Row[Any]) -> Passed:
         return Passed(self._name(left.partner), left.state, left.why, to.opened_at, self._name(to.partner))
@@ -166,7 +171,9 @@ class Reader:
         for each in sorted(found, key=lambda each: (order.index(each.referral_id), each.step)):
             row, again = by_id[each.referral_id], states.get(each.referral_id) == each.state
             states[each.referral_id] = each.state
-            if each.event == "rerouted":
+            # How long a person thought it over is not whom it is addressed to then to know.
+            awaited = each.state == ReferralState.AWAITING_AGREEMENT and row.partner == self._caller.org
+            if each.event == "rerouted" or awaited:
                 continue
             yield Told(
                 at=each.at,

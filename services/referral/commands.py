@@ -14,9 +14,10 @@ from sqlalchemy import inspect
 from services.chassis import commands, webhook_post, webhook_rows, webhook_secrets
 from services.chassis.app import App, Work
 from services.chassis.clock import Clock
+from services.chassis.keyring import open_vault
 from services.chassis.settings import Settings
 from services.chassis.tables import webhook_secrets as secrets_table
-from services.chassis.vault import CHECK_OWNER, VaultError, open_vault
+from services.chassis.vault import VaultError
 from services.network import NetworkError, load
 
 app = typer.Typer(help="Delivery to partners by webhook: secrets, what failed.", no_args_is_help=True)
@@ -130,19 +131,15 @@ def _address(settings: Settings, partner: str) -> str:
 @contextmanager
 def _opened(settings: Settings) -> Iterator[Work]:
     """A transaction on referral's database; exit 2 without the master key that this was sealed with."""
-    if settings.master_key_file is None and not (settings.state / "master-key").exists():
-        raise commands.fail(f"RELAIS_MASTER_KEY_FILE is not set, and {settings.state} holds no master key", 2)
     with commands.open_databases(["referral"], "webhooks") as databases:
         database = databases["referral"]
         if not inspect(database.engine).has_table(secrets_table.name):
             raise commands.fail("referral's database is not of this release yet: start referral first")
         try:
-            vault = open_vault(settings.master_key_file, settings.state)
-            with App("referral", settings, database, vault).work() as work:
-                work.key(CHECK_OWNER)
+            with App("referral", settings, database, open_vault(settings, database, "referral")).work() as work:
                 yield work
         except VaultError as error:
-            raise commands.fail(f"RELAIS_MASTER_KEY_FILE: {error}", 2) from None
+            raise commands.fail(str(error), 2) from None
 
 
 def _told(row: dict[str, Any]) -> dict[str, Any]:

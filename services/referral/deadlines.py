@@ -13,7 +13,7 @@ from services.chassis.app import App, Work
 from services.chassis.errors import Unavailable
 from services.contracts.codes import ReferralState
 from services.network import Network
-from services.referral import steps
+from services.referral import decided, steps
 from services.referral.calendar import is_holiday_in
 from services.referral.domain import clocks
 from services.referral.tables import IS_OPEN, referrals
@@ -38,6 +38,7 @@ def ring(app: App, network: Network) -> int:
         row = None
         try:
             with app.work() as work:
+                decided.hold(work)
                 waiting = select(referrals).where(text(IS_OPEN), work.now >= _TIME).order_by(_TIME)
                 row = work.execute(waiting.limit(1).with_for_update(skip_locked=True)).first()
                 if row is None:

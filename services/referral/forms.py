@@ -1,20 +1,40 @@
 """What partners and sites may send, and what they get back."""
 
+import time
 from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 
 from services.contracts.codes import DeclineReason, Need, ReferralOutcome, ReferralState, WithdrawReason
-from services.contracts.free_text import FreeText, ShortText
+from services.contracts.free_text import FreeText, ShortText, WithoutNir, without_nir
 from services.contracts.intake import Identifier
 from services.contracts.referral import Links
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
 
 
-AnswerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+_A_MONTH = 31 * 24 * 3600.0
+
+
+def _own_id(text: str) -> str:
+    """Raises ValueError where it looks like a social security number, unless it is this month in milliseconds."""
+    if text.isascii() and text.isdecimal() and abs(int(text) / 1000 - time.time()) < _A_MONTH:
+        return text
+    return without_nir(text)
+
+
+AnswerId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$"), AfterValidator(_own_id)]
 
 
 class SenderLinks(BaseModel):
@@ -133,7 +153,7 @@ class ReferralsQuery(BaseModel):
     model_config = _STRICT
 
     status: ReferralState | None = None
-    after: str | None = None
+    after: Annotated[str, WithoutNir] | None = None
     limit: int = Field(100, ge=1, le=1000)
 
 
@@ -142,7 +162,7 @@ class EventsQuery(BaseModel):
 
     model_config = _STRICT
 
-    after: str | None = None
+    after: Annotated[str, WithoutNir] | None = None
     limit: int = Field(100, ge=1, le=1000)
 
 

@@ -1,6 +1,8 @@
 """Opening referrals, taking answers, and taking referrals back."""
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -10,12 +12,14 @@ from sqlalchemy import Row, select
 from services.chassis.app import App, Work
 from services.chassis.errors import Rejected, forbidden, not_found
 from services.chassis.tokens import Caller
+from services.contracts import consent
 from services.contracts.codes import ReferralState
 from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed, Proposal, Recipient
-from services.contracts.referral import ReferralSent
+from services.contracts.paris import paris_day
+from services.contracts.referral import ReferralHeld, ReferralSent
 from services.network import Network
-from services.referral import deadlines, steps
+from services.referral import deadlines, decided, queries, steps
 from services.referral.domain import clocks, life
 from services.referral.domain.life import Side
 from services.referral.forms import AnswerForm, AnswerTaken, WithdrawForm, WithdrawTaken
@@ -29,86 +33,97 @@ class Office(NamedTuple):
     network: Network
 
 
-def open_referrals(event: CloudEvent[OrientationProposed], work: Work, network: Network) -> None:
-    """One referral for each proposal of an identified person: sent if agreed to, else waiting for the agreement."""
-    case = event.data.case
-    if case is None:
+def open_referrals(events: Sequence[CloudEvent[OrientationProposed]], work: Work, network: Network) -> None:
+    """One referral for each proposal of an identified person: sent if agreed to, else waiting for the agreement.
+
+    The visit's agreement counts, unless the person has decided otherwise since.
+    """
+    cases = {event.data.case for event in events if event.data.case and event.data.proposals}
+    if not cases:
         return
+    decided.hold(work)
+    since = decided.of(work, cases)
     work.commit_in_order()
-    for place, proposal in enumerate(event.data.proposals):
-        if proposal.recipients and not proposal.desk_first:
-            _open(event.data, case, place, work, network)
+    for event in events:
+        case, work.traceparent = event.data.case, event.traceparent
+        if case is None:
+            continue
+        asked = _Asked(event.data, since.get(case), network)
+        for place, proposal in enumerate(event.data.proposals):
+            if proposal.recipients and not proposal.desk_first:
+                _open(asked, case, place, work)
 
 
-def _open(orientation: OrientationProposed, case: UUID, place: int, work: Work, network: Network) -> None:
+class _Asked(NamedTuple):
+    """What is proposed to a person, and what the person decided about after the visit: mostly nothing."""
+
+    orientation: OrientationProposed
+    since: decided.Decisions | None
+    network: Network
+
+    def agreed_at(self, recipient: Recipient, proposal: Proposal) -> datetime | None:
+        """When the person agreed to this recipient, and to what being sent there reveals; None: it did not."""
+        names, visit = (recipient.partner, recipient.category), self.orientation
+        at = visit.agreed_at or visit.occurred_at
+        said = consent.of_visit(names, visit.agreed, sensitive=visit.sensitive, at=at)
+        if self.since:
+            said = consent.latest([said, consent.deciding(self.since, names)])
+        partner = self.network.partner(recipient.partner)
+        reveals_health = proposal.sensitive or (partner is not None and partner.reveals_health)
+        return said.at if said and said.covers(reveals_health=reveals_health) else None
+
+
+def _open(asked: _Asked, case: UUID, place: int, work: Work) -> None:
+    orientation, network = asked.orientation, asked.network
     proposal = orientation.proposals[place]
     now, referral_id, recipient = work.now, work.ids.new_outside(), proposal.recipients[0]
-    agreed = _agreed(recipient, proposal, orientation, network)
-    state = ReferralState.SENT if agreed else ReferralState.AWAITING_AGREEMENT
-    clock, day = steps.clocks_of(recipient.partner, network), now.astimezone(clocks.PARIS).date()
+    agreed_at = asked.agreed_at(recipient, proposal)
+    state = ReferralState.SENT if agreed_at else ReferralState.AWAITING_AGREEMENT
+    clock, day = steps.clocks_of(recipient.partner, network), paris_day(now)
     due_at, wake_at = steps.first_times(state, day, clock, recipient.department)
+    about: dict[str, Any] = {
+        "visit_id": orientation.visit_id,
+        "need": proposal.need,
+        "partner": recipient.partner,
+        "category": recipient.category,
+        "site": orientation.site,
+        "department": recipient.department,
+        "step": 1,
+    }
     work.insert(
         referrals,
+        **about,
         id=referral_id,
         orientation_id=orientation.orientation_id,
         proposal=place,
-        visit_id=orientation.visit_id,
         case_id=case,
-        site=orientation.site,
-        need=proposal.need,
-        partner=recipient.partner,
-        category=recipient.category,
-        department=recipient.department,
-        fallbacks=_fallbacks(orientation, proposal, network),
+        fallbacks=_fallbacks(asked, proposal),
         reason=proposal.reason,
         state=state,
-        step=1,
         due_at=due_at,
         wake_at=wake_at,
         opened_at=now,
         changed_at=now,
         since=now,
+        agreed_at=agreed_at,
+        reveals_health=proposal.sensitive,
     )
     work.insert(history, referral_id=referral_id, step=1, state=state, by=steps.SYSTEM, reason=None, at=now, event=None)
-    if agreed and due_at:
-        sent = ReferralSent(
-            referral_id=referral_id,
-            visit_id=orientation.visit_id,
-            case=case,
-            need=proposal.need,
-            partner=recipient.partner,
-            category=recipient.category,
-            site=orientation.site,
-            department=recipient.department,
-            reason=proposal.reason,
-            due_at=due_at,
-            step=1,
-        )
+    if agreed_at and due_at:
+        sent = ReferralSent(**about, referral_id=referral_id, case=case, reason=proposal.reason, due_at=due_at)
         steps.tell_sent(sent, work)
+    else:
+        work.emit(ReferralHeld(**about, referral_id=referral_id, case=case))
 
 
-def _agreed(recipient: Recipient, proposal: Proposal, orientation: OrientationProposed, network: Network) -> bool:
-    """Whether the person agreed to this recipient, and to what being sent there reveals."""
-    partner = network.partner(recipient.partner)
-    state = life.first_state(
-        recipient.partner,
-        recipient.category,
-        orientation.agreed,
-        reveals_health=proposal.sensitive or (partner is not None and partner.reveals_health),
-        sensitive_agreed=orientation.sensitive,
-    )
-    return state is ReferralState.SENT
-
-
-def _fallbacks(orientation: OrientationProposed, proposal: Proposal, network: Network) -> str:
-    """Whom else the rules name, each with whether the person agreed; not who gets this need anyhow ("and")."""
+def _fallbacks(asked: _Asked, proposal: Proposal) -> str:
+    """Whom else the rules name, each with when the person agreed; not who gets this need anyhow ("and")."""
     if len(proposal.recipients) == 1:
         return "[]"
-    firsts = {
-        each.recipients[0].partner for each in orientation.proposals if each.need == proposal.need and each.recipients
-    }
+    proposals = asked.orientation.proposals
+    firsts = {each.recipients[0].partner for each in proposals if each.need == proposal.need and each.recipients}
     others = [
-        {**each.model_dump(), "agreed": _agreed(each, proposal, orientation, network)}
+        {**vars(each), "agreed": (at := asked.agreed_at(each, proposal)) is not None, "agreed_at": at}
         for each in proposal.recipients[1:]
         if each.partner not in firsts
     ]
@@ -130,6 +145,8 @@ def answer(
         detail = "Un rendez-vous est attendu entre le mois passé et les deux ans à venir."
         raise Rejected("invalid", detail, errors=[{"pointer": "/appointment/at", "detail": detail}])
     with office.app.work(traceparent) as work:
+        if form.state is ReferralState.DECLINED:
+            decided.hold(work)
         referral, side = _seen_from(referral_id, caller, work)
         if side is Side.SENDER:
             raise _not_yours(referral, "y répondre", "a reçue")
@@ -177,12 +194,15 @@ def withdraw(
 
 
 def _seen_from(referral_id: UUID, caller: Caller, work: Work) -> tuple[Row[Any], Side]:
-    """The referral, locked, and where the caller stands toward it; 404 for whoever has not to do with it."""
-    row = work.execute(select(referrals).where(referrals.c.id == referral_id).with_for_update()).first()
-    if row is not None and row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER and not row.never_sent:
-        return row, Side.RECIPIENT
-    if row is not None and caller.org == (row.sender or row.site):
-        return row, Side.SENDER
+    """The referral, locked, and where the caller stands toward it; 404 for whoever has not to do with it.
+
+    Nobody waits for the lock of another's, nor has others wait: a guess that takes longer would be a right one.
+    """
+    its = select(referrals).where(referrals.c.id == referral_id, queries.concerns(caller))
+    row = work.execute(its.with_for_update()).first()
+    side = queries.side_of(row, caller) if row else None
+    if row is not None and side:
+        return row, side
     raise not_found("Aucune orientation de ce numéro ne vous concerne.")
 
 
@@ -204,7 +224,7 @@ def _guard(referral: Row[Any], side: Side, wanted: ReferralState, work: Work, ne
 def _answer(referral: Row[Any], form: AnswerForm, caller: Caller, moves: steps.Moves, fingerprint: bytes) -> Row[Any]:
     reason = form.reason or form.outcome
     day = form.appointment.at.date() if form.appointment else None
-    now = moves.take(referral, steps.Step(form.state, caller.org, reason, day))
+    now = moves.take(referral, steps.Step(form.state, caller.org, reason, day, story_sufficient=form.story_sufficient))
     moves.work.insert(
         answers,
         referral_id=referral.id,

@@ -35,6 +35,7 @@ from services.contracts import referral as events
 from services.contracts.codes import ReferralState
 from services.network import Network
 from services.network.schema import Partner
+from services.referral import queries
 from services.referral.domain import life
 from services.referral.domain.words import NBSP, counted, day
 from services.referral.tables import referrals
@@ -183,7 +184,7 @@ def _digest(partner: Partner, connection: Connection, span: _Span, app: App) -> 
     told: dict[str, int] = {row[0]: row[1] for row in connection.execute(found)}
     if not told:
         return None
-    late = or_(_ROW.due_at < app.clock.now(), _ROW.reminders > 0, _ROW.escalations > 0)
+    late = queries.is_late(app.clock.now())
     unanswered = _ROW.state.in_(life.UNANSWERED)
     counts = select(func.count(), _number(late), _number(unanswered))
     standing = counts.where(_ROW.partner == partner.id, _ROW.state.in_(life.OPEN & life.VISIBLE_TO_PARTNER))

@@ -9,7 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from services.chassis.problems import invalid
 from services.contracts.codes import DeclineReason, Need, ReferralOutcome, ReferralState, WithdrawReason
-from services.referral.domain.clocks import PARIS
+from services.contracts.free_text import WithoutNir
+from services.contracts.paris import PARIS
 from services.referral.forms import AnswerForm, AnswerId
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=True)
@@ -30,8 +31,8 @@ class BoardQuery(BaseModel):
     page: int = Field(1, ge=1, le=10_000)
     need: Literal[""] | Need = ""
     department: Annotated[str, StringConstraints(max_length=3)] = ""
-    number: Annotated[str, StringConstraints(max_length=40)] = ""
-    done: Annotated[str, StringConstraints(max_length=36)] = ""
+    number: Annotated[str, StringConstraints(max_length=40), WithoutNir] = ""
+    done: Annotated[str, StringConstraints(max_length=36), WithoutNir] = ""
 
     @property
     def digits(self) -> str:
@@ -53,13 +54,13 @@ class AnswerPost(BaseModel):
     status: Literal["received", "accepted", "in-progress", "on-hold", "declined", "completed", "failed"]
     reason: Literal[""] | DeclineReason = ""
     outcome: Literal[""] | ReferralOutcome = ""
-    day: _Line = ""
-    time: _Line = ""
+    day: Annotated[_Line, WithoutNir] = ""
+    time: Annotated[_Line, WithoutNir] = ""
     place: _Line = ""
     contact: _Line = ""
     told_again: Literal["", "yes", "no"] = ""
     note: _Text = ""
-    listed: Annotated[str, StringConstraints(max_length=300, pattern=r"^[a-zA-Z0-9=&-]*$")] = ""
+    listed: Annotated[str, StringConstraints(max_length=300, pattern=r"^[a-zA-Z0-9=&-]*$"), WithoutNir] = ""
 
 
 class WithdrawPost(BaseModel):

@@ -5,14 +5,15 @@ import binascii
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from prometheus_client.metrics_core import Metric
-from sqlalchemy import Connection, Row, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, union_all
 
-from services.chassis import outbox, pruning
+from services.chassis import outbox, pruning, recalling
 from services.chassis.app import App
 from services.chassis.errors import Rejected
 from services.chassis.metrics import gauge
@@ -22,6 +23,7 @@ from services.chassis.tokens import Caller
 from services.chassis.vault import Key
 from services.contracts.codes import ReferralState
 from services.contracts.referral import Links
+from services.referral import decided
 from services.referral.domain import life
 from services.referral.forms import (
     AnswerView,
@@ -60,16 +62,21 @@ def list_referrals(query: ReferralsQuery, caller: Caller, app: App) -> Referrals
     # Each side by its own index: an OR would sort all that a partner has for every page. One statement all the same,
     # so that both sides are of one moment: `next` must not pass over a change that the other side did not see yet.
     pages = [select(ROWS.where(*side).order_by(referrals.c.change).limit(query.limit).subquery()) for side in sides]
-    with app.read() as connection:
+    with app.read() as connection, shown_to(caller, connection):
         rows = connection.execute(union_all(*pages).order_by("change").limit(query.limit)).all()
         views = read(rows, caller, connection, app)
     return ReferralsPage(referrals=views, next=_cursor(rows[-1].change) if rows else query.after)
 
 
+def shown_to(caller: Caller, connection: Connection) -> AbstractContextManager[None]:
+    """Around what a partner reads of its referrals: what it has seen is not called back behind its back."""
+    return recalling.reading(connection, caller.org) if caller.role == "partner" else nullcontext()
+
+
 def list_events(query: EventsQuery, caller: Caller, app: App) -> EventsPage:
     """A partner's ledger. Raises Rejected: 422 on a foreign `after`, 410 when events after it have been deleted."""
     position = _position(query.after)
-    with app.read() as connection:
+    with app.read() as connection, shown_to(caller, connection):
         rows = outbox.after(connection, position, recipient=caller.org, limit=query.limit)
         # After reading: what is deleted from now on is in `rows`.
         if query.after is not None and pruning.has_lost(connection, caller.org, position):
@@ -92,10 +99,12 @@ def read(rows: Sequence[Row[Any]], caller: Caller, connection: Connection, app: 
     sealed = {owners[row.id] for row in rows if row.sealed or any(each.sealed for each in said[row.id])}
     wrapped = select(vault_keys.c.owner, vault_keys.c.wrapped).where(vault_keys.c.owner.in_(sealed))
     keys = {row.owner: app.vault.open_key(row.owner, row.wrapped) for row in connection.execute(wrapped)}
+    heads = decided.heads(connection, {row.case_id for row in rows if row.case_id}) if caller.role != "partner" else {}
     views = []
     for row in rows:
         key = keys.get(owners[row.id])
-        views.append(_view(row, caller, app, [_answer(each, key) for each in said[row.id]], key))
+        view = _view(row, caller, app, [_answer(each, key) for each in said[row.id]], key)
+        views.append(view.model_copy(update={"case": heads[view.case]}) if view.case and view.case in heads else view)
     return views
 
 
@@ -112,6 +121,24 @@ def _answer(row: Row[Any], key: Key | None) -> AnswerView:
         appointment=free.get("appointment"),
         note=free.get("note"),
     )
+
+
+def side_of(row: Row[Any], caller: Caller) -> life.Side | None:
+    """Where the caller stands toward a referral, as `SHOWN_TO_RECIPIENT` says; None where it does not concern it."""
+    if row.partner == caller.org and row.state in life.VISIBLE_TO_PARTNER and not row.never_sent:
+        return life.Side.RECIPIENT
+    return life.Side.SENDER if caller.org == (row.sender or row.site) else None
+
+
+def concerns(caller: Caller) -> ColumnElement[bool]:
+    """The condition on a referral that the caller stands somewhere toward it, as `side_of` says."""
+    sends = func.coalesce(referrals.c.sender, referrals.c.site) == caller.org
+    return or_((referrals.c.partner == caller.org) & SHOWN_TO_RECIPIENT, sends)
+
+
+def is_late(now: datetime) -> ColumnElement[bool]:
+    """Whether an open referral has waited for too long: its day has passed, or the clock had to ask."""
+    return or_(referrals.c.due_at < now, referrals.c.reminders > 0, referrals.c.escalations > 0)
 
 
 def readings(app: App) -> Iterator[Metric]:

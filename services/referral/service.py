@@ -1,5 +1,6 @@
 """Referral's whole outside."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from services.chassis import outside
@@ -8,13 +9,13 @@ from services.chassis.door import receive
 from services.chassis.http import Answer, Request, http
 from services.chassis.letters import Letter, Reply
 from services.chassis.provider import AppProvider
-from services.chassis.settings import Settings
-from services.chassis.subscription import subscribe
+from services.chassis.subscription import subscribe_together
 from services.chassis.ticking import every
 from services.contracts.envelope import CloudEvent
 from services.contracts.orientation import OrientationProposed
-from services.network import load
-from services.referral import deadlines, handlers, letters, notices, queries, toward_sites
+from services.network.members import partner_queues, partner_webhooks
+from services.referral import deadlines, forgetting, handlers, letters, notices, queries, retention, toward_sites
+from services.referral.case_events import CaseEvents
 from services.referral.forms import (
     AnswerForm,
     AnswerTaken,
@@ -30,26 +31,18 @@ from services.referral.forms import (
 from services.referral.web import ReferralPages
 
 
-def partner_queues(settings: Settings) -> list[str]:
-    """The partners who subscribed by AMQP."""
-    return [partner.id for partner in load(settings.network).partners if partner.subscription == "amqp"]
-
-
-def partner_webhooks(settings: Settings) -> dict[str, str]:
-    """Where those receive who subscribed by webhook."""
-    return {partner.id: partner.webhook for partner in load(settings.network).partners if partner.webhook}
-
-
-class ReferralService(ReferralPages):
+class ReferralService(CaseEvents, ReferralPages):
     """`OrientationProposed` in, referrals out to partners, theirs to sites, answers back in."""
 
     name = "referral"
-    app = AppProvider(partners=partner_queues, webhooks=partner_webhooks, readings=queries.readings, vault=True)
+    app = AppProvider(
+        partner_queues, queries.readings, webhooks=partner_webhooks, forget=forgetting.forget_rows, vault=True
+    )
 
-    @subscribe(OrientationProposed)
-    def on_orientation_proposed(self, event: CloudEvent[OrientationProposed], work: Work) -> None:
+    @subscribe_together(OrientationProposed)
+    def on_orientations_proposed(self, events: Sequence[CloudEvent[OrientationProposed]], work: Work) -> None:
         """Open a referral for each proposal."""
-        handlers.open_referrals(event, work, self.network)
+        handlers.open_referrals(events, work, self.network)
 
     @http("GET", "/v1/referrals", roles=("partner", "site", "agent"), query=ReferralsQuery, answer=ReferralsPage)
     def get_referrals(self, request: Request) -> Answer:
@@ -103,6 +96,11 @@ class ReferralService(ReferralPages):
     def on_time(self) -> None:
         """Reminders, calls to named contacts, expiry."""
         deadlines.ring(self.app, self.network)
+
+    @every(retention.EVERY_SECONDS, apart=True)
+    def on_hour(self) -> None:
+        """What partners sent without a case, and has served its time."""
+        retention.run(self.app)
 
     @every(notices.EVERY_SECONDS, apart=True)
     def on_minute(self) -> None:

@@ -10,10 +10,12 @@ from uuid import UUID
 from sqlalchemy import Row, insert, select, update
 
 from services.chassis.app import Work
+from services.contracts import consent
 from services.contracts import referral as events
 from services.contracts.codes import ReferralState
+from services.contracts.paris import PARIS, paris_day
 from services.network import Network
-from services.referral import queries
+from services.referral import decided, queries
 from services.referral.calendar import is_holiday_in
 from services.referral.domain import clocks, life
 from services.referral.tables import changes, history, referrals
@@ -23,35 +25,27 @@ SYSTEM = "relais"
 # The line's own reason may name who was first, or why: the next recipient need not know.
 _NEXT = "Destinataire suivant prévu par la table du réseau pour ce besoin, avec l’accord de la personne."
 S = ReferralState
-_EVENT_OF: dict[ReferralState, type[events.ReferralMoved]] = {
-    S.RECEIVED: events.ReferralReceived,
-    S.ACCEPTED: events.ReferralAccepted,
-    S.IN_PROGRESS: events.ReferralProgressed,
-    S.ON_HOLD: events.ReferralProgressed,
-    S.DECLINED: events.ReferralDeclined,
-    S.COMPLETED: events.ReferralCompleted,
-    S.FAILED: events.ReferralFailed,
-    S.EXPIRED: events.ReferralExpired,
-    S.WITHDRAWN: events.ReferralWithdrawn,
-    S.ENTERED_IN_ERROR: events.ReferralVoided,
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What happens to a referral: a change of state (`event` None), or something in it. `reason` is a code."""
+    """What happens to a referral: a change of state (`event` None), or something in it. `reason` is a code.
+
+    `story_sufficient` is what an answer says of the story; partners are not told it back.
+    """
 
     state: ReferralState
     by: str
     reason: str | None = None
     appointment_day: date | None = None
     event: str | None = None
+    story_sufficient: bool | None = None
 
 
 def clocks_of(partner: str, network: Network) -> clocks.Clocks:
     """The partner's clocks by the network files; a site, or who left the files, has those of everybody."""
     found = network.partner(partner)
-    return clocks.Clocks(**found.clocks.model_dump()) if found else clocks.Clocks()
+    return clocks.Clocks(**vars(found.clocks)) if found else clocks.Clocks()
 
 
 @lru_cache(maxsize=10_000)
@@ -59,7 +53,7 @@ def first_times(
     state: ReferralState, day: date, clock: clocks.Clocks, department: str
 ) -> tuple[datetime | None, datetime | None]:
     """(due, wake) of a referral that begins on that day in Paris: the same for all of a day, which are many."""
-    standing = clocks.Standing(state, datetime.combine(day, time(12), clocks.PARIS))
+    standing = clocks.Standing(state, datetime.combine(day, time(12), PARIS))
     return times(standing, clock, department)
 
 
@@ -85,7 +79,8 @@ class Moves:
     def take(self, row: Row[Any], step: Step, **more: Any) -> Row[Any]:  # noqa: ANN401 - columns
         """Write a step of a referral that is locked, tell of it, return the row as it is now; `more` changes columns.
 
-        News restart the clock; who has received only is still owed an answer since the sending.
+        News restart the clock; who has received only is still owed an answer since the sending. Nobody outside is told
+        of what was `never_sent`.
         """
         self.work.commit_in_order(at_once=True)
         before = ReferralState(row.state)
@@ -110,7 +105,9 @@ class Moves:
             at=self.work.now,
             event=step.event,
         )
-        if step.event != "rerouted":
+        if before is S.AWAITING_AGREEMENT and step.state is S.SENT:
+            tell_sent(_sent(now), self.work)
+        elif step.event != "rerouted":
             self._tell(now, before, step)
         return now
 
@@ -125,9 +122,9 @@ class Moves:
             "step": row.step,
         }
         kind = _event_of(step)
-        self.work.emit(kind(**told, case=row.case_id))
-        # What waited for an agreement no partner ever had.
-        if before is not S.AWAITING_AGREEMENT:
+        self.work.emit(kind(**told, case=row.case_id, story_sufficient=step.story_sufficient))
+        # What waited for an agreement, or was called back in time, no partner ever had.
+        if before is not S.AWAITING_AGREEMENT and not row.never_sent:
             shown = {"need": row.need, "site": row.site, "department": row.department, "due_at": row.due_at}
             view = events.SEEN_BY_PARTNERS[kind](**told, **shown, links=queries.links_of(row.id, self.work.settings))
             self.work.emit(view, recipient=row.sender or row.partner)
@@ -136,14 +133,22 @@ class Moves:
         """Send it to the next recipient that the person agreed to, after a refusal or silence; its new id, or None.
 
         The next recipient gets a referral of its own, with an id of its own, so that two partners cannot match their
-        files. Whoever had it before, has left the network or its basket, or was not agreed to is passed over.
+        files. Whoever had it before, has left the network or its basket, or is not agreed to by now is passed over.
+        The caller holds what people decided (`decided.hold`).
         """
-        tried = self._tried(row)
-        day = self.work.now.astimezone(clocks.PARIS).date()
-        for place, recipient in enumerate(waiting := json.loads(row.fallbacks)):
+        waiting = json.loads(row.fallbacks)
+        if not waiting:
+            return None
+        tried, since = self._tried(row), decided.of(self.work, [row.case_id]).get(row.case_id, {})
+        day = paris_day(self.work.now)
+        for place, recipient in enumerate(waiting):
             partner = self._network.partner(recipient["partner"])
-            if partner and recipient.get("agreed") and partner.in_basket(day) and partner.id not in tried:
-                return self._send_on(row, recipient, waiting[place + 1 :], reason)
+            if partner is None or partner.id in tried or not partner.in_basket(day):
+                continue
+            said = consent.latest([_said(recipient, row), consent.deciding(since, (partner.id, recipient["category"]))])
+            reveals_health = partner.reveals_health or row.reveals_health is not False
+            if said and said.covers(reveals_health=reveals_health):
+                return self._send_on(row, recipient, waiting[place + 1 :], reason, said.at)
         return None
 
     def _tried(self, row: Row[Any]) -> set[str]:
@@ -152,13 +157,15 @@ class Moves:
         before = select(referrals.c.partner, referrals.c.previous).join(chain, referrals.c.id == chain.c.previous)
         return set(self.work.execute(select(chain.union_all(before).c.partner)).scalars())
 
-    def _send_on(self, row: Row[Any], recipient: dict[str, Any], later: list[Any], reason: str | None) -> UUID:
+    def _send_on(
+        self, row: Row[Any], recipient: dict[str, Any], later: list[Any], reason: str | None, agreed_at: datetime
+    ) -> UUID:
         next_id, partner, department = self.work.ids.new_outside(), recipient["partner"], recipient["department"]
-        clock, day = clocks_of(partner, self._network), self.work.now.astimezone(clocks.PARIS).date()
+        clock, day = clocks_of(partner, self._network), paris_day(self.work.now)
         due_at, wake_at = first_times(S.SENT, day, clock, department)
         assert due_at is not None
         bounces = row.bounces + 1
-        kept = ("orientation_id", "proposal", "visit_id", "case_id", "site", "need")
+        kept = ("orientation_id", "proposal", "visit_id", "case_id", "site", "need", "reveals_health")
         self.work.execute(
             insert(referrals).values(
                 **{name: getattr(row, name) for name in kept},
@@ -177,6 +184,7 @@ class Moves:
                 since=self.work.now,
                 previous=row.id,
                 bounces=bounces,
+                agreed_at=agreed_at,
             )
         )
         self.work.insert(
@@ -221,7 +229,22 @@ def _event_of(step: Step) -> type[events.ReferralMoved]:
         return events.ReferralReminded
     if step.event == "escalated":
         return events.ReferralEscalated
-    return _EVENT_OF[step.state]
+    return events.EVENT_INTO[step.state]
+
+
+def _said(recipient: dict[str, Any], row: Row[Any]) -> consent.Decision | None:
+    """What the visit said of a fallback: that the person agreed, to what being sent there tells, too; or nothing."""
+    if not recipient.get("agreed"):
+        return None
+    told = recipient.get("agreed_at")
+    return consent.Decision(given=True, sensitive=True, at=datetime.fromisoformat(told) if told else row.opened_at)
+
+
+def _sent(row: Row[Any]) -> events.ReferralSent:
+    """What is told of a referral that leaves once the person has agreed."""
+    told = ("visit_id", "need", "partner", "category", "site", "department", "reason", "due_at", "step", "bounces")
+    values = {name: getattr(row, name) for name in told}
+    return events.ReferralSent(**values, referral_id=row.id, case=row.case_id, previous=row.previous)
 
 
 def tell_sent(sent: events.ReferralSent, work: Work) -> None:

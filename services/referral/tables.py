@@ -67,17 +67,23 @@ referrals = Table(
     Column("never_sent", Boolean, nullable=False, server_default="false"),
     Column("previous", Uuid),
     Column("next_id", Uuid),
+    Column("agreed_at", DateTime(timezone=True)),
+    Column("reveals_health", Boolean),
     CheckConstraint(_KNOWN_STATE, name="known_state"),
     CheckConstraint(FROM_A_VISIT, name="from_a_visit_or_a_sender"),
     Index("referrals_of_partner", "partner", "change"),
     Index("referrals_of_site", "site", "change"),
+    Index("referrals_of_case", "case_id", postgresql_where=text("case_id IS NOT NULL")),
+    Index("referrals_without_case", "changed_at", postgresql_where=text("case_id IS NULL")),
     Index("referrals_of_sender", "sender", "change", postgresql_where=text("sender IS NOT NULL")),
     Index("referrals_to_wake", text("coalesce(wake_at, opened_at)"), postgresql_where=text(IS_OPEN)),
     comment="change: number of the last step, in commit order; what a reader pages by. sender, about, fingerprint and"
     " sealed are those of a referral that a partner sent to a site, which has neither orientation nor proposal."
     " fallbacks: whom else the rules named, each with whether the person agreed. since: when the clock of its state"
     " began; wake_at: when it acts next, null: at once. previous, next_id: before it, after it."
-    " never_sent: it ended while it waited for the person's agreement, and is nobody's to see but its sender's.",
+    " agreed_at: when the agreement was given that it was sent with. reveals_health: by the need itself, whoever gets"
+    " it; null (of an earlier release): maybe."
+    " never_sent: it ended before the partner got it, and is nobody's to see but its sender's.",
 )
 
 # What whom it is addressed to may see: from the moment it is sent, and never what ended before.
@@ -113,4 +119,27 @@ answers = Table(
     Column("at", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("referral_id", "answer_id"),
     comment="sealed: note and appointment details, under the case's key.",
+)
+
+agreements = Table(
+    "agreements",
+    metadata,
+    Column("case_id", Uuid, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("given", Boolean, nullable=False),
+    Column("sensitive", Boolean, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("case_id", "recipient"),
+    comment="What a person decided after a visit, for a category or a partner id: the latest decision for each.",
+)
+
+joined_cases = Table(
+    "joined_cases",
+    metadata,
+    Column("case_id", Uuid, primary_key=True),
+    Column("into_case", Uuid, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("joined", Boolean, nullable=False),
+    Index("joined_cases_into", "into_case"),
+    comment="Cases read as another, since agents found them to be one person's; joined false: no more.",
 )

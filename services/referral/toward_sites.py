@@ -3,19 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, text
 from sqlalchemy.dialects import postgresql
 
 from services.chassis.app import App, Work
 from services.chassis.errors import FieldError, Rejected, forbidden
 from services.chassis.tokens import Caller
+from services.contracts import consent
 from services.contracts.codes import Category, ReferralState
+from services.contracts.paris import paris_day
 from services.contracts.referral import ReferralSent
 from services.network import Network, Partner, Site
-from services.referral import steps
+from services.referral import agreements, decided, steps
 from services.referral.domain import clocks, life
 from services.referral.forms import ReferralForm, ReferralTaken, SenderLinks
-from services.referral.tables import SHOWN_TO_RECIPIENT, history, referrals
+from services.referral.tables import IS_OPEN, SHOWN_TO_RECIPIENT, history, referrals
 
 _TOWARD_SITE = "Un partenaire adresse cette personne au site, pour l’aider dans ses démarches."
 _URGENT = "Ce besoin n’attend pas, et une orientation vers un site attendrait."
@@ -28,21 +30,25 @@ def send(
 
     Raises Rejected: 403 for who is no partner of this network, 409 when the id is taken by other content or another
     sender's, 422 for a need that an `urgent` line answers, a site without the label, an `about` that is not the
-    caller's, or an agreement that is missing.
+    caller's to go on from, or an agreement that is missing.
+
+    That an id is taken by another is said of nothing but what would be sent otherwise: a guess costs a referral.
     """
     partner = network.partner(caller.org)
     if partner is None:
         raise forbidden("Votre organisation n’est pas un partenaire de ce réseau.")
     fingerprint = app.vault.index("referral", f"{caller.org}\x00{form.model_dump_json(exclude_defaults=True)}")
     with app.work(traceparent) as work:
-        again = _known(form, fingerprint, work)
+        again = _known(form, caller, fingerprint, work)
         if not again:
-            about = _about(form, caller, work)
+            about = _about(form, caller, network, work)
             site = _checked(form, partner, network, about)
-            day = work.now.astimezone(clocks.PARIS).date()
+            day = paris_day(work.now)
             due_at, wake_at = steps.first_times(ReferralState.SENT, day, clocks.Clocks(), site.department)
             sent = _sent(form, partner.id, site, about, due_at)
-            again = not _write(form, sent, fingerprint, wake_at, work) and _known(form, fingerprint, work)
+            again = not _write(form, sent, fingerprint, wake_at, work)
+            if again and not _known(form, caller, fingerprint, work):
+                raise _taken()
     links = SenderLinks(referrals=f"{app.settings.url('referral')}/v1/referrals")
     taken = ReferralTaken(
         referral_id=form.referral_id, site=form.site, need=form.need, state=ReferralState.SENT, links=links
@@ -50,20 +56,31 @@ def send(
     return taken, again
 
 
-def _known(form: ReferralForm, fingerprint: bytes, work: Work) -> bool:
-    """Whether this very referral was sent before. Raises Rejected (409) when the id is another's."""
-    row = work.execute(select(referrals.c.fingerprint).where(referrals.c.id == form.referral_id)).first()
+def _known(form: ReferralForm, caller: Caller, fingerprint: bytes, work: Work) -> bool:
+    """Whether the caller sent this very referral before. Raises Rejected (409) when the id is another's of its own."""
+    own = select(referrals.c.fingerprint).where(referrals.c.id == form.referral_id, referrals.c.sender == caller.org)
+    row = work.execute(own).first()
     if row and row.fingerprint != fingerprint:
-        raise Rejected("conflict", "Une autre orientation porte déjà ce referral_id.", status=409)
+        raise _taken()
     return row is not None
 
 
-def _about(form: ReferralForm, caller: Caller, work: Work) -> Row[Any] | None:
-    """The referral that this one is about, if it was sent to this very partner."""
+def _taken() -> Rejected:
+    return Rejected("conflict", "Une autre orientation porte déjà ce referral_id.", status=409)
+
+
+def _about(form: ReferralForm, caller: Caller, network: Network, work: Work) -> Row[Any] | None:
+    """The referral that this one is about: sent to this very partner, open, and still agreed to by the person."""
     if form.about is None:
         return None
-    statement = select(referrals).where(referrals.c.id == form.about, referrals.c.partner == caller.org)
-    return work.execute(statement.where(SHOWN_TO_RECIPIENT)).first()
+    decided.hold(work)
+    own = select(referrals).where(referrals.c.id == form.about, referrals.c.partner == caller.org)
+    row = work.execute(own.where(SHOWN_TO_RECIPIENT, text(IS_OPEN))).first()
+    if row is None:
+        return None
+    decisions = decided.of(work, [row.case_id]).get(row.case_id, {})
+    last = consent.deciding(decisions, (row.partner, row.category))
+    return None if last and agreements.is_taken_back(row, last, network) else row
 
 
 def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[Any] | None) -> Site:
@@ -78,7 +95,7 @@ def _checked(form: ReferralForm, partner: Partner, network: Network, about: Row[
     elif site.label != "granted":
         errors.append({"pointer": "/site", "detail": "Ce site n’a pas le label France services."})
     if form.about and about is None:
-        errors.append({"pointer": "/about", "detail": "Aucune orientation de ce numéro ne vous est adressée."})
+        errors.append({"pointer": "/about", "detail": "Aucune orientation ouverte de ce numéro ne vous est adressée."})
     tells_health = life.tells_health(form.need, sender_reveals=partner.reveals_health)
     if tells_health and form.about:
         detail = (

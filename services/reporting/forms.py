@@ -1,8 +1,7 @@
 """What a client may ask, and the shapes of the answers."""
 
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Literal, Self
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, computed_field, model_validator
 
@@ -172,6 +171,65 @@ class Delays(BaseModel):
     )
 
 
+class StoryAnswers(BaseModel):
+    """What partners said of the story. A referral counts once, by the last that was said of it."""
+
+    sufficient: int = Field(0, description="Le récit suffisait : la personne n’a pas eu à se répéter.")
+    insufficient: int = Field(0, description="Le récit ne suffisait pas.")
+    silent: int = Field(0, description="Le partenaire a répondu à l’orientation sans le dire.")
+
+    @computed_field(description="Orientations ayant reçu au moins une réponse : la somme des trois.")  # type: ignore[prop-decorator]  # pydantic's own way
+    @property
+    def answered(self) -> int:
+        """Referrals that got at least one answer."""
+        return self.sufficient + self.insufficient + self.silent
+
+    @computed_field(description="Taux de réponse à la question, entre 0 et 1 ; null sans orientation répondue.")  # type: ignore[prop-decorator]
+    @property
+    def response_rate(self) -> float | None:
+        """The share of them of which it was said whether the story was enough."""
+        return round((self.sufficient + self.insufficient) / self.answered, 4) if self.answered else None
+
+
+class Tellings(BaseModel):
+    """Stories that were written down, and those among them that the person had told before."""
+
+    stories: int = Field(0, description="Récits écrits lors d’une visite.")
+    retold: int = Field(
+        0,
+        description="Récits racontés de nouveau : écrits alors que le dossier en avait déjà un, ou découverts en"
+        " réunissant deux dossiers qui en avaient chacun un (comptés au jour et au site de la réunion, sauf si les"
+        " dossiers ont été séparés depuis).",
+    )
+
+
+class StoryAnswersOf(StoryAnswers):
+    """Of one category or site."""
+
+    key: str
+    label: str
+
+
+class TellingsAt(Tellings):
+    """At one site."""
+
+    key: str
+    label: str
+
+
+class ToldOnce(BaseModel):
+    """Whether what was told at the counter was enough, by those who got it; and how often it was told again.
+
+    Referrals that a site sent in the period, and visits of the period. Those toward a site are in neither.
+    """
+
+    answers: StoryAnswers = Field(StoryAnswers(), description="Ce que les partenaires disent du récit reçu.")
+    answers_by_category: list[StoryAnswersOf] = Field([], description="Les mêmes, par catégorie de partenaire.")
+    answers_by_site: list[StoryAnswersOf] = Field([], description="Les mêmes, par site qui a envoyé l’orientation.")
+    tellings: Tellings = Field(Tellings(), description="Récits écrits et racontés de nouveau.")
+    tellings_by_site: list[TellingsAt] = Field([], description="Les mêmes, par site.")
+
+
 class Totals(Visits):
     """Of the whole period. `by_outcome` counts needs."""
 
@@ -191,25 +249,5 @@ class ActivityReport(BaseModel):
     totals: Totals
     overrides: list[Overrides] = []
     delays: Delays = Field(Delays(), description="Délais constatés, en jours.")
+    told_once: ToldOnce = Field(ToldOnce(), description="Dit une seule fois : la mesure et sa contre-mesure.")
     rows: list[Row] | None
-
-
-class TimelineEntry(BaseModel):
-    """One thing that happened: codes for programs, one French sentence for people."""
-
-    at: datetime
-    kind: str
-    site: str | None
-    label: str
-    codes: dict[str, Any]
-
-
-class CaseTimeline(BaseModel):
-    """A case as its sites may see it, oldest first."""
-
-    case: UUID
-    sites: list[str]
-    bounces: int = Field(
-        0, description="Renvois : orientations de ce dossier qui, une fois envoyées, ont été déclinées ou ont expiré."
-    )
-    timeline: list[TimelineEntry]

@@ -1,19 +1,24 @@
 """One function per event. Each only adds rows, so that events may arrive in any order; duplicates never get here."""
 
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
 from services.chassis.app import Work
 from services.contracts.codes import ReferralState, visit_class
 from services.contracts.envelope import CloudEvent
-from services.contracts.intake import VisitRecorded
+from services.contracts.intake import AgreementGiven, AgreementWithdrawn, CasesMerged, CasesUnmerged, VisitRecorded
 from services.contracts.orientation import OrientationProposed
+from services.contracts.paris import paris_day
 from services.contracts.referral import (
     ReferralEscalated,
+    ReferralHeld,
     ReferralMoved,
     ReferralReminded,
     ReferralRerouted,
     ReferralSent,
 )
 from services.reporting import tables
-from services.reporting.domain.figures import paris_day
 from services.reporting.domain.timeline import InPlace
 
 # The steps that leave a referral in its state.
@@ -22,6 +27,7 @@ _IN_PLACE: dict[type[ReferralMoved], InPlace] = {
     ReferralEscalated: InPlace.ESCALATED,
     ReferralRerouted: InPlace.REROUTED,
 }
+_UNSAID: dict[str, Any] = dict.fromkeys(tables.referral_steps.c.keys())
 
 
 def count_visit(event: CloudEvent[VisitRecorded], work: Work) -> None:
@@ -45,6 +51,7 @@ def count_visit(event: CloudEvent[VisitRecorded], work: Work) -> None:
         sex=visit.sex,
         publics=list(visit.publics),
         case=visit.case,
+        retold=visit.retold,
     )
     for position, need in enumerate(visit.needs):
         work.insert(
@@ -84,58 +91,87 @@ def count_proposals(event: CloudEvent[OrientationProposed], work: Work) -> None:
         )
 
 
+def hold_referral(event: CloudEvent[ReferralHeld], work: Work) -> None:
+    """A referral waits for the person's agreement: in the case, and in no count."""
+    _write_step(event, work, **_about(event.data), state=ReferralState.AWAITING_AGREEMENT)
+
+
 def count_referral(event: CloudEvent[ReferralSent], work: Work) -> None:
     """A referral left: the one event that says what it is about and for whom."""
     sent = event.data
-    work.insert(
-        tables.referral_steps,
-        referral_id=sent.referral_id,
-        step=sent.step,
+    _write_step(
+        event,
+        work,
+        **_about(sent),
         state=ReferralState.SENT,
-        at=event.time,
-        case=sent.case,
-        reason=None,
         sent_day=paris_day(event.time),
-        site=sent.site,
-        visit_id=sent.visit_id,
-        need=sent.need,
-        partner=sent.partner,
-        category=sent.category,
-        department=sent.department,
-        from_state=None,
-        appointment_day=None,
         sender=sent.sender,
-        event=None,
         previous=sent.previous,
-        next_referral_id=None,
         bounces=sent.bounces,
+        due_at=sent.due_at,
     )
 
 
 def move_referral(event: CloudEvent[ReferralMoved], work: Work) -> None:
     """A referral took a step, into another state or in its own; it may be here before its `ReferralSent`."""
     moved = event.data
-    rerouted = moved if isinstance(moved, ReferralRerouted) else None
-    work.insert(
-        tables.referral_steps,
-        referral_id=moved.referral_id,
-        step=moved.step,
+    following = {}
+    if isinstance(moved, ReferralRerouted):
+        following = {name: getattr(moved, name) for name in ("partner", "category", "next_referral_id", "bounces")}
+    _write_step(
+        event,
+        work,
+        **following,
         state=moved.to_state,
-        at=event.time,
-        case=moved.case,
         reason=moved.reason,
-        sent_day=None,
-        site=None,
-        visit_id=None,
-        need=None,
-        partner=rerouted.partner if rerouted else None,
-        category=rerouted.category if rerouted else None,
-        department=None,
         from_state=moved.from_state,
         appointment_day=moved.appointment_day,
-        sender=None,
-        event=_IN_PLACE.get(type(moved)),
-        previous=None,
-        next_referral_id=rerouted.next_referral_id if rerouted else None,
-        bounces=rerouted.bounces if rerouted else None,
+        in_place=_IN_PLACE.get(type(moved)),
+        story_sufficient=moved.story_sufficient,
     )
+
+
+def _about(told: ReferralHeld | ReferralSent) -> dict[str, Any]:
+    """What a referral is about, and for whom."""
+    return {name: getattr(told, name) for name in ("site", "visit_id", "need", "partner", "category", "department")}
+
+
+def _write_step(
+    event: CloudEvent[ReferralHeld] | CloudEvent[ReferralSent] | CloudEvent[ReferralMoved],
+    work: Work,
+    *,
+    in_place: InPlace | None = None,
+    **said: Any,  # noqa: ANN401 - columns
+) -> None:
+    """One row for a step; what the event does not say is null, since all rows name the same columns."""
+    told = event.data
+    ids = {"referral_id": told.referral_id, "step": told.step, "case": told.case, "at": event.time, "event": in_place}
+    work.insert(tables.referral_steps, **{**_UNSAID, **ids, **said})
+
+
+def agree(event: CloudEvent[AgreementGiven], work: Work) -> None:
+    """The person agreed to a recipient after a visit."""
+    given = event.data
+    _tell(work, given.case, "agreement-given", given.at, recipient=given.recipient, sensitive=given.sensitive)
+
+
+def disagree(event: CloudEvent[AgreementWithdrawn], work: Work) -> None:
+    """The person agrees no more."""
+    ended = event.data
+    _tell(work, ended.case, "agreement-withdrawn", ended.at, recipient=ended.recipient, reason=ended.reason)
+
+
+def join(event: CloudEvent[CasesMerged], work: Work) -> None:
+    """Two cases are one person's."""
+    data = event.data
+    _tell(work, data.case, "merged", event.time, other=data.merged, retold=data.retold, site=data.site)
+
+
+def part(event: CloudEvent[CasesUnmerged], work: Work) -> None:
+    """They are not."""
+    _tell(work, event.data.case, "unmerged", event.time, other=event.data.merged, retold=event.data.retold)
+
+
+def _tell(work: Work, case: UUID, kind: str, at: datetime, **more: Any) -> None:  # noqa: ANN401 - columns
+    blank = dict.fromkeys(("recipient", "sensitive", "reason", "other", "retold", "site"))
+    work.insert(tables.case_steps, case=case, kind=kind, at=at, **{**blank, **more})

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from services.reporting.domain.figures import (
     publish_days,
     published_total,
 )
-from services.reporting.forms import ActivityReport, Delays, Proposals, Visits
+from services.reporting.forms import ActivityReport, Delays, Proposals, StoryAnswersOf, TellingsAt, ToldOnce, Visits
 from services.reporting.queries import Overview
 
 DELAY_LABELS = {
@@ -73,6 +73,9 @@ def home(found: Overview) -> str:
         referrals=_referrals(found.referrals),
         bounces=_bounces(found.bounces),
         delays=_delays(found.delays),
+        answers_by_category=_answers(found.told_once.answers_by_category),
+        answers_by_site=_answers(found.told_once.answers_by_site),
+        tellings=_tellings(found.told_once.tellings_by_site),
     )
 
 
@@ -118,6 +121,31 @@ def _bounces(found: dict[tuple[str, bool], int]) -> Board:
     return _crossed([row for row in rows if any(row[1])], ("Réorientée", "Sans suite"))
 
 
+def _answers(rows: Sequence[StoryAnswersOf]) -> Board:
+    """In three parts that have nothing in common; the rate is made of what is shown, where nothing of it is hidden."""
+    told = [(row.label, (row.sufficient, row.insufficient, row.silent)) for row in rows]
+    board = _crossed(told, ("Suffisait", "Ne suffisait pas", "Sans avis"))
+    every = (*board.lines, *((board.total,) if board.total else ()))
+    rated = {line.label: replace(line, cells=(*line.cells, _response_rate(line.cells))) for line in every}
+    lines = [rated[line.label] for line in board.lines]
+    return Board((*board.columns, "Taux de réponse"), lines, rated["Total"] if board.total else None)
+
+
+def _response_rate(cells: Sequence[Shown]) -> Shown:
+    sufficient, insufficient, silent, _ = (cell.value for cell in cells)
+    if any(0 < value < HIDDEN_UP_TO for value in (sufficient, insufficient, silent)):
+        return Shown("non publié", 0)
+    said = sufficient + insufficient
+    return Shown(f"{round(100 * said / (said + silent))}\u00a0%", said)
+
+
+def _tellings(rows: Sequence[TellingsAt]) -> Board:
+    """Apart, since one is no part of the other where only a joining of cases showed it."""
+    told = [(row.label, (publish(row.retold), publish(row.stories))) for row in rows]
+    total = Line("Total", tuple(published_total(cells[each] for _, cells in told) for each in (0, 1)))
+    return _board(("Racontés de nouveau", "Récits écrits"), told, total if len(told) > 1 else None)
+
+
 def _delays(found: Delays) -> Board:
     """In whole days, and only what rests on more cases than are hidden; the bars compare the medians."""
     rows = []
@@ -131,13 +159,15 @@ def _delays(found: Delays) -> Board:
 def to_csv(report: ActivityReport) -> str:
     """With a breakdown, its rows; without, one line per figure: `figure,code,label,count`.
 
-    Only these are no counts: an `override-rate`, a share between 0 and 1; `delay-median` and `delay-p90`, in days.
+    Only these are no counts: an `override-rate` and a `story-response-rate`, shares between 0 and 1; `delay-median` and
+    `delay-p90`, in days.
     """
     text = StringIO()
     sheet = csv.writer(text, lineterminator="\r\n")
     if report.rows is None:
         sheet.writerow(["figure", "code", "label", "count"])
         lines = [*_figures(report), *_override_figures(report), *_delay_figures(report.delays)]
+        lines += _told_once_figures(report.told_once)
         sheet.writerows([*(_safe(cell) for cell in line[:3]), line[3]] for line in lines)
     else:
         figures = list(Visits.model_fields)
@@ -198,6 +228,25 @@ def _delay_figures(delays: Delays) -> Iterator[tuple[str, str, str, float]]:
         if delay.count:
             yield "delay-median", name, f"{label}\u00a0: médiane en jours", delay.median
             yield "delay-p90", name, f"{label}\u00a0: 90e centile en jours", delay.p90
+
+
+def _told_once_figures(found: ToldOnce) -> Iterator[tuple[str, str, str, float]]:
+    parts = [("", "", found.answers)]
+    parts += [(f"category:{each.key}", f", {each.label}", each) for each in found.answers_by_category]
+    parts += [(f"site:{each.key}", f", {each.label}", each) for each in found.answers_by_site]
+    for code, whose, said in parts:
+        yield "story-sufficient", code, f"Le récit suffisait{whose}", said.sufficient
+        yield "story-insufficient", code, f"Le récit ne suffisait pas{whose}", said.insufficient
+        yield "story-silent", code, f"Orientations répondues sans avis sur le récit{whose}", said.silent
+        if said.response_rate is not None:
+            yield "story-response-rate", code, f"Taux de réponse sur le récit{whose}", said.response_rate
+    told = [
+        ("", "", found.tellings),
+        *((f"site:{each.key}", f", {each.label}", each) for each in found.tellings_by_site),
+    ]
+    for code, whose, tellings in told:
+        yield "stories", code, f"Récits écrits{whose}", tellings.stories
+        yield "retold", code, f"Récits racontés de nouveau{whose}", tellings.retold
 
 
 def _label(labels: Mapping[Any, str], code: str) -> str:

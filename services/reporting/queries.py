@@ -21,11 +21,13 @@ from services.reporting.forms import (
     Proposals,
     Referrals,
     Row,
+    ToldOnce,
     Totals,
     Visits,
 )
 from services.reporting.scope import Scope
 from services.reporting.tables import needs, proposals, referral_steps, visits, visits_with_needs
+from services.reporting.told_once import told_once
 
 K = TypeVar("K", str, tuple[str, str], tuple[str, bool])
 
@@ -67,6 +69,7 @@ def activity(
         ),
         delays=delays(connection, scope),
         overrides=_overrides(connection, scope),
+        told_once=told_once(connection, scope, names),
         rows=breakdown(connection, scope, by, names) if by else None,
     )
 
@@ -91,10 +94,11 @@ class Overview:
     referrals: dict[tuple[str, str], int]
     bounces: dict[tuple[str, bool], int]
     delays: Delays
+    told_once: ToldOnce
 
 
 def overview(connection: Connection, scope: Scope, names: Mapping[str, str]) -> Overview:
-    """Visits per site and need, proposals, referrals by (category, state), bounces by (need, rerouted), and delays."""
+    """Visits per site and need, proposals, referrals by (category, state), bounces by (need, rerouted), the rest."""
     counts = _referral_counts(connection, scope)
     bounced = ((standing, count) for standing, count in counts.items() if standing.state in BOUNCED)
     return Overview(
@@ -105,6 +109,7 @@ def overview(connection: Connection, scope: Scope, names: Mapping[str, str]) -> 
         referrals=_summed(((standing.category, standing.state), count) for standing, count in counts.items()),
         bounces=_summed(((standing.need, standing.rerouted), count) for standing, count in bounced),
         delays=delays(connection, scope),
+        told_once=told_once(connection, scope, names),
     )
 
 

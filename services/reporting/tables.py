@@ -5,7 +5,22 @@ is now is its highest step, read at query time. A case's timeline, and which sit
 rows. Dates named `day` are Paris days.
 """
 
-from sqlalchemy import ARRAY, Boolean, Column, Date, DateTime, Index, Integer, MetaData, Table, Text, Uuid, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 
 metadata = MetaData()
 
@@ -28,6 +43,7 @@ visits = Table(
     Column("sex", Text),
     Column("publics", ARRAY(Text), nullable=False),
     Column("case", Uuid),
+    Column("retold", Boolean),
     Index("visits_day", "day"),
     Index("visits_case", "case", postgresql_where=text('"case" IS NOT NULL')),
 )
@@ -66,10 +82,11 @@ proposals = Table(
     Index("proposals_case", "case", postgresql_where=text('"case" IS NOT NULL')),
 )
 
-# Every step of a referral. What only `ReferralSent` says is null on the other rows: they may come first. `event` says
+# Every step of a referral, its waiting for the agreement included. What only `ReferralSent`, or of what waits
+# `ReferralHeld`, says is null on the other rows: they may come first. `sent_day` is of the sending alone. `event` says
 # what happened where the state stays (`reminded`, `escalated`, `rerouted`), and is null for a step into a state.
 # Of a rerouting, `partner`, `category` and `next_referral_id` are those of the next recipient's referral; `bounces` is
-# how many recipients had been left behind by then.
+# how many recipients had been left behind by then. `due_at`, of a sending: when silence is overdue.
 referral_steps = Table(
     "referral_steps",
     metadata,
@@ -93,8 +110,31 @@ referral_steps = Table(
     Column("previous", Uuid),
     Column("next_referral_id", Uuid),
     Column("bounces", Integer),
+    Column("story_sufficient", Boolean),
+    Column("due_at", DateTime(timezone=True)),
     Index("referral_steps_case", "case"),
 )
 Index("referral_steps_sent", referral_steps.c.sent_day, postgresql_where=referral_steps.c.sent_day.is_not(None))
 # Joined from the outside, so that no visit is lost should it have no need.
 visits_with_needs = visits.outerjoin(needs, (needs.c.site == visits.c.site) & (needs.c.visit_id == visits.c.visit_id))
+
+# What happened to a case itself, one row for each event: `kind` is `agreement-given`, `agreement-withdrawn`, `merged`,
+# `unmerged`; `other` is the case that was joined to it, `site` whose agent found it. `at` is when an agreement's
+# decision was taken.
+case_steps = Table(
+    "case_steps",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("case", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("recipient", Text),
+    Column("sensitive", Boolean),
+    Column("reason", Text),
+    Column("other", Uuid),
+    Column("retold", Boolean),
+    Column("site", Text),
+    Index("case_steps_case", "case"),
+    Index("case_steps_other", "other", postgresql_where=text("other IS NOT NULL")),
+    Index("case_steps_retold", "other", postgresql_where=text("retold")),
+)

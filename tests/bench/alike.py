@@ -2,7 +2,8 @@
 
 Every other visit is published, and then all of them: what was handled before must not be handled again.
 
-What is drawn anew in each run is taken out first: identifiers, times, traces, the order of rows, services' ports.
+What is drawn anew in each run is taken out first: identifiers, traces, the order of rows, services' ports, and the
+instants of the run itself. Deadlines stay, which are of the day: at midnight in Paris they differ.
 """
 
 import json
@@ -10,7 +11,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from psycopg import sql
 
@@ -24,7 +25,7 @@ _DRAWN = (
     (re.compile(r"http://127\.0\.0\.1:\d+"), "URL"),
 )
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
-_LEFT_OUT = ("position", "change")
+_LEFT_OUT = {"outbox": ("position",), "referrals": ("change",)}
 _DOCUMENTS = {"outbox": ("body",), "referrals": ("fallbacks",)}
 _QUIET_SECONDS = 1.0
 Lines = Counter[str]
@@ -62,7 +63,7 @@ def _rows(plot: Plot) -> list[str]:
         for table in (*tables, "marks", "failures"):
             query = sql.SQL("SELECT row_to_json(t) FROM {} AS t").format(sql.Identifier(table))
             for (row,) in plot.database(service).execute(query):
-                kept = {name: value for name, value in row.items() if name not in _LEFT_OUT or table == "marks"}
+                kept = {name: value for name, value in row.items() if name not in _LEFT_OUT.get(table, ())}
                 for column in _DOCUMENTS.get(table, ()):
                     kept[column] = json.loads(kept[column])
                 found.append(f"{service}.{table} {json.dumps(kept, sort_keys=True)}")
@@ -85,7 +86,17 @@ def _messages(ground: Ground, plot: Plot) -> list[str]:
 def _plain(line: str, began: datetime) -> str:
     for pattern, word in _DRAWN:
         line = pattern.sub(word, line)
-    return _INSTANT.sub(lambda found: "NOW" if datetime.fromisoformat(found[0]) >= began else found[0], line)
+    return _INSTANT.sub(lambda found: _told(found[0], began), line)
+
+
+def _told(instant: str, began: datetime) -> str:
+    """An instant of the run itself, in a word; any other as it is."""
+    found = datetime.fromisoformat(instant)
+    if not began - timedelta(minutes=1) < found <= datetime.now(UTC):
+        return instant
+    if found == found.replace(second=0, microsecond=0):
+        return "THIS MINUTE"
+    return "NOW" if found >= began else instant
 
 
 def _await_quiet(plot: Plot) -> None:

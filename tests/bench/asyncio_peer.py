@@ -23,8 +23,9 @@ from pamqp.header import ContentHeader
 from services.chassis.relay import INSIDE, OUTSIDE
 from services.contracts.envelope import BATCH_CONTENT_TYPE
 from tests.bench import peer_sql
+from tests.bench.peer_batch import COLUMNS, Json
 from tests.bench.peer_sql import Message
-from tests.bench.peer_work import COLUMNS, Handler, Json, batch_of, handlers
+from tests.bench.peer_work import Handlers, batch_of, handlers
 
 EVENTS = 1600
 PREFETCH = 40
@@ -39,7 +40,9 @@ _MARK: Final = """INSERT INTO marks (name, position) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
 _PARK: Final = """INSERT INTO failures (queue, source, id, content_type, body, tries, reason, failed_at)
     VALUES ($1, $2, $3, 'application/cloudevents+json', $4, 1, $5, now())"""
-_BEYOND: Final = "position > coalesce((SELECT position FROM marks WHERE name = $1), 0) ORDER BY position LIMIT $2"
+_ANNOUNCE: Final = peer_sql.ANNOUNCE % WINDOW
+_BEYOND: Final = """position > coalesce((SELECT position FROM marks WHERE name = $1), 0) AND position <= $2
+    ORDER BY position LIMIT $3"""
 _WAITING: Final = {
     INSIDE: f"SELECT position, type, routing_key, body FROM outbox WHERE recipient IS NULL AND {_BEYOND}",  # noqa: S608
     OUTSIDE: f"SELECT position, recipient, type, body FROM outbox WHERE recipient IS NOT NULL AND {_BEYOND}",  # noqa: S608
@@ -127,28 +130,43 @@ async def relay(service: str, mark: str, woken: asyncio.Event) -> None:
     database = await asyncpg.connect(os.environ["PEER_DATABASE"])
     connection = await aiormq.connect(os.environ["PEER_AMQP"])
     publisher = Publisher(await connection.channel())
-    inside = mark == INSIDE
     while True:
         woken.clear()
         found = 1
         while found > 0:
-            async with database.transaction():
-                if not await database.fetchval(_TRY, peer_sql.LOCKS[mark]):
-                    found = -1
-                    break
-                rows = await database.fetch(_WAITING[mark], mark, WINDOW)
-                found = len(rows)
-                if rows:
-                    bare = (tuple(row)[1:] for row in rows)
-                    await publisher.publish(peer_sql.packed(service, bare) if inside else peer_sql.addressed(bare))
-                    await database.execute(_MARK, mark, rows[-1]["position"])
+            found = await publish_some(service, mark, database, publisher)
         try:
             await asyncio.wait_for(woken.wait(), _BUSY_SECONDS if found < 0 else _IDLE_SECONDS)
         except TimeoutError:
             continue
 
 
-async def consume(queue: str, handle: Handler, woken: Sequence[asyncio.Event]) -> None:
+async def publish_some(service: str, mark: str, database: asyncpg.Connection, publisher: Publisher) -> int:
+    """Publish one window; -1 when another has the lane."""
+    inside = mark == INSIDE
+    last = peer_sql.ANYWHERE if inside else await announce(database)
+    if last <= 0:
+        return last
+    async with database.transaction():
+        if not await database.fetchval(_TRY, peer_sql.LOCKS[mark]):
+            return -1
+        rows = await database.fetch(_WAITING[mark], mark, last, WINDOW)
+        if rows:
+            bare = (tuple(row)[1:] for row in rows)
+            await publisher.publish(peer_sql.packed(service, bare) if inside else peer_sql.addressed(bare))
+            await database.execute(_MARK, mark, rows[-1]["position"])
+        return len(rows)
+
+
+async def announce(database: asyncpg.Connection) -> int:
+    """How far the next window to partners gets; 0 when there is none, -1 when another has the lane."""
+    async with database.transaction():
+        if not await database.fetchval(_TRY, peer_sql.LOCKS[OUTSIDE]):
+            return -1
+        return await database.fetchval(_ANNOUNCE) or 0
+
+
+async def consume(queue: str, handle: Handlers, woken: Sequence[asyncio.Event]) -> None:
     """One queue, for ever: what has arrived, in one transaction, acknowledged after the commit."""
     database = await asyncpg.connect(os.environ["PEER_DATABASE"])
     connection = await aiormq.connect(os.environ["PEER_AMQP"])
@@ -174,7 +192,7 @@ async def consume(queue: str, handle: Handler, woken: Sequence[asyncio.Event]) -
 
 
 async def take(
-    database: asyncpg.Connection, queue: str, events: list[Json], handle: Handler, woken: Sequence[asyncio.Event]
+    database: asyncpg.Connection, queue: str, events: list[Json], handle: Handlers, woken: Sequence[asyncio.Event]
 ) -> None:
     """All together; if that fails, one at a time, so that a poison event is parked alone."""
     try:
@@ -195,7 +213,7 @@ async def take(
             )
 
 
-async def transact(database: asyncpg.Connection, events: list[Json], handle: Handler) -> bool:
+async def transact(database: asyncpg.Connection, events: list[Json], handle: Handlers) -> bool:
     """Handle in one transaction; whether events were emitted."""
     try:
         async with database.transaction():
@@ -206,7 +224,7 @@ async def transact(database: asyncpg.Connection, events: list[Json], handle: Han
             return await write(database, [event for event in events if await admit(database, event)], handle)
 
 
-async def write(database: asyncpg.Connection, events: list[Json], handle: Handler) -> bool:
+async def write(database: asyncpg.Connection, events: list[Json], handle: Handlers) -> bool:
     """Write what events lead to; whether others were emitted."""
     rows = batch_of(events, handle).rows
     if "outbox" in rows:
@@ -242,8 +260,8 @@ async def main(service: str) -> None:
     async with asyncio.TaskGroup() as group:
         for mark, woken in lanes.items():
             group.create_task(relay(service, mark, woken))
-        for name, handle in handlers(service).items():
-            group.create_task(consume(f"{service}.{name}", handle, list(lanes.values())))
+        for queue, handle in handlers(service).items():
+            group.create_task(consume(queue, handle, list(lanes.values())))
         gc.freeze()
         await asyncio.sleep(0.5)
         sys.stdout.write("ready\n")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from services.chassis.database import Database
 from services.contracts.topology import SERVICES
 from tests.bench import alike as likeness
 from tests.bench import burst, calls, growth, report
@@ -19,6 +20,8 @@ from tests.bench.meters import Meter
 from tests.bench.peers import PEERS
 from tests.bench.relais import Relais, house_on, pids
 from tests.bench.report import Line, Result, progress
+from tests.support.counter import Counter
+from tests.support.matching import measure
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 _WIDTH = 110
@@ -31,6 +34,8 @@ Rounds = Annotated[int, typer.Option(help="Interleaved rounds.")]
 Seconds = Annotated[float, typer.Option(help="Seconds of steady load.")]
 Stored = Annotated[int, typer.Option(help="Visits stored beforehand.")]
 Waiting = Annotated[int, typer.Option(help="Events that wait for each service.")]
+People = Annotated[int, typer.Option(help="People recorded beforehand.")]
+Searches = Annotated[int, typer.Option(help="Searches of each kind.")]
 Only = Annotated[str, typer.Option(help=f"Of {', '.join(one.name for one in CONTESTANTS)}; separated by commas.")]
 
 
@@ -78,6 +83,12 @@ def grown(
     _run(lambda ground: measure_growth(ground, stored, visits, rounds, waiting), as_json=as_json)
 
 
+@app.command()
+def matching(people: People = 50_000, searches: Searches = 3000, *, as_json: Json = False) -> None:
+    """How well and how fast people are found again by who they are, in a made-up population."""
+    _run(lambda ground: measure_matching(ground, people, searches), as_json=as_json)
+
+
 @app.command("all")
 def everything(visits: Visits = 20_000, rounds: Rounds = 5, seconds: Seconds = 60, stored: Stored = 200_000) -> None:
     """Everything, some 20 minutes; each of the others can also be had alone, with more to choose."""
@@ -88,6 +99,7 @@ def everything(visits: Visits = 20_000, rounds: Rounds = 5, seconds: Seconds = 6
         lambda ground: measure_http(ground, seconds / 6, 20),
         lambda ground: measure_stream(ground, 3000, seconds),
         lambda ground: measure_growth(ground, stored, visits // 2, 3, 5 * visits),
+        lambda ground: measure_matching(ground, 50_000, 3000),
     )
 
 
@@ -154,7 +166,7 @@ def measure_stream(ground: Ground, rate: float, seconds: float) -> Result:
     stream = streaming.run(ground, rate, seconds)
     lines = [
         Line("visits", stream.visits, "", f"{rate * seconds:,.0f}"),
-        Line("largest lag of reporting", stream.worst(), "s"),
+        Line("largest lag of reporting and intake", stream.worst(), "s"),
         Line("largest lag in the last quarter", stream.worst(since=0.75 * seconds), "s", "bounded"),
         Line("after the last visit, all was written in", stream.drained, "s"),
         *(Line(f"{name}, peak resident memory", value, "MiB") for name, value in stream.megabytes.items()),
@@ -192,6 +204,26 @@ def measure_growth(ground: Ground, stored: int, visits: int, rounds: int, waitin
     ]
     title = f"Growth: bursts of {visits:,}, {rounds} interleaved rounds"
     return report.of_lines("growth", title, lines, [asdict(one) for one in (*full, *empty)])
+
+
+def measure_matching(ground: Ground, people: int, searches: int) -> Result:
+    """Intake's own search on its own database, without HTTP."""
+    progress.print(f"matching: recording {people:,} people")
+    with ground.plot() as plot:
+        database = Database(plot.databases["intake"], "bench")
+        found = measure(Counter(database), people, searches)
+        database.close()
+    lines = [
+        Line("cases joined without a human", found.joined, "", "0"),
+        Line("back, spelt otherwise: offered", 100 * found.exact.share, "%", "≥ 98 %"),
+        Line("back, with one slip of the pen: offered", 100 * found.typo.share, "%", "≥ 90 %"),
+        Line("others shown, in 1,000 searches", 1000 * found.wrong, "", "< 100"),
+        Line("the same, for somebody who never came", 1000 * found.new.wrong / found.new.searches, ""),
+        Line("a search: p50", percentile(found.seconds, 0.50) * 1000, "ms"),
+        Line("a search: p99", percentile(found.seconds, 0.99) * 1000, "ms", "≤ 100 ms"),
+    ]
+    title = f"People found again among {people:,}, {searches:,} searches of each kind"
+    return report.of_lines("matching", title, lines, found.seconds)
 
 
 def _run(*measurements: Callable[[Ground], Result], as_json: bool = False) -> None:

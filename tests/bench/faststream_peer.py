@@ -1,8 +1,9 @@
 """A peer by the book: FastStream and asyncpg, one event a transaction. `python -m tests.bench.faststream_peer SERVICE`.
 
 What a good engineer writes today with the promises of Relais: inbox, rows and outbox in one transaction, numbers in
-commit order, acknowledged after the commit, a relay with pipelined confirms and `mandatory`. Handlers run side by side,
-so that commits share their writes to the disk. FastStream's logging of each message and its type checks are off.
+commit order, acknowledged after the commit, a relay with pipelined confirms and `mandatory`, a commit that says what is
+going to partners. Handlers run side by side, so that commits share their writes to the disk. FastStream's logging of
+each message and its type checks are off.
 """
 
 import asyncio
@@ -22,7 +23,8 @@ from services.chassis.relay import INSIDE, OUTSIDE
 from services.contracts import topology
 from services.contracts.envelope import CONTENT_TYPE
 from tests.bench import peer_sql
-from tests.bench.peer_work import COLUMNS, Handler, Json, Value, batch_of, handlers
+from tests.bench.peer_batch import COLUMNS, Json, Value
+from tests.bench.peer_work import Handlers, batch_of, handlers
 
 # Found by trial: more side by side, or a longer gathering, gains nothing.
 SIDE_BY_SIDE, CONNECTIONS = 50, 20
@@ -36,7 +38,9 @@ _MARK: Final = """INSERT INTO marks (name, position) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
 _PARK: Final = """INSERT INTO failures (queue, source, id, content_type, body, tries, reason, failed_at)
     VALUES ($1, $2, $3, 'application/cloudevents+json', $4, 1, $5, now())"""
-_BEYOND: Final = "position > coalesce((SELECT position FROM marks WHERE name = $1), 0) ORDER BY position LIMIT $2"
+_ANNOUNCE: Final = peer_sql.ANNOUNCE % WINDOW
+_BEYOND: Final = """position > coalesce((SELECT position FROM marks WHERE name = $1), 0) AND position <= $2
+    ORDER BY position LIMIT $3"""
 _WAITING: Final = {
     INSIDE: f"SELECT position, type, routing_key, body FROM outbox WHERE recipient IS NULL AND {_BEYOND}",  # noqa: S608
     OUTSIDE: f"SELECT position, type, recipient, body FROM outbox WHERE recipient IS NOT NULL AND {_BEYOND}",  # noqa: S608
@@ -66,10 +70,10 @@ class Service:
             default_channel=Channel(prefetch_count=SIDE_BY_SIDE, on_return_raises=True),
         )
         self.lanes = {lane: asyncio.Event() for lane in ([INSIDE, OUTSIDE] if name == "referral" else [INSIDE])}
-        for event, handle in handlers(name).items():
-            self._subscribe(f"{name}.{event}", handle)
+        for queue, handle in handlers(name).items():
+            self._subscribe(queue, handle)
 
-    def _subscribe(self, queue: str, handle: Handler) -> None:
+    def _subscribe(self, queue: str, handle: Handlers) -> None:
         channel = Channel(prefetch_count=SIDE_BY_SIDE)
 
         @self.broker.subscriber(RabbitQueue(queue, declare=False), channel=channel, decoder=_decode)
@@ -82,7 +86,7 @@ class Service:
                 parameters = (queue, event.get("source"), event.get("id"), orjson.dumps(event), type(error).__name__)
                 await self._pool.execute(_PARK, *parameters)
 
-    async def _transact(self, event: Json, handle: Handler) -> None:
+    async def _transact(self, event: Json, handle: Handlers) -> None:
         async with self._pool.acquire() as database, database.transaction():
             if await database.execute(_ADMIT, event["source"], event["id"]) == "INSERT 0 0":
                 return
@@ -113,14 +117,24 @@ class Service:
 
     async def _publish_some(self, mark: str) -> int:
         """Publish one window; -1 when another has the lane."""
+        last = peer_sql.ANYWHERE if mark == INSIDE else await self._announce()
+        if last <= 0:
+            return last
         async with self._pool.acquire() as database, database.transaction():
             if not await database.fetchval(_TRY, peer_sql.LOCKS[mark]):
                 return -1
-            rows = await database.fetch(_WAITING[mark], mark, WINDOW)
+            rows = await database.fetch(_WAITING[mark], mark, last, WINDOW)
             if rows:
                 await asyncio.gather(*(self._publish(mark, *row[1:]) for row in map(tuple, rows)))
                 await database.execute(_MARK, mark, rows[-1]["position"])
             return len(rows)
+
+    async def _announce(self) -> int:
+        """How far the next window to partners gets; 0 when there is none, -1 when another has the lane."""
+        async with self._pool.acquire() as database, database.transaction():
+            if not await database.fetchval(_TRY, peer_sql.LOCKS[OUTSIDE]):
+                return -1
+            return await database.fetchval(_ANNOUNCE) or 0
 
     async def _publish(self, mark: str, kind: str, key: str, body: str) -> None:
         message = aio_pika.Message(

@@ -18,36 +18,34 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
+from services.chassis.recalling import RELAYING
 from services.chassis.relay import INSIDE, OUTSIDE
 from services.contracts.envelope import BATCH_CONTENT_TYPE
+from services.contracts.topology import queue_of
 from tests.bench import peer_sql
 from tests.bench.ground import Plot
+from tests.bench.peer_batch import COLUMNS
 from tests.bench.peer_sql import Message
-from tests.bench.peer_work import COLUMNS
 from tests.bench.threads_peer import EVENTS, PREFETCH, WINDOW, Publisher, connect, die_of_any_thread
 
 _INBOX: Final = ("source", "id")
 _MARK: Final = """INSERT INTO marks (name, position) VALUES (%s, %s)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
 _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
-# What each queue's events are written to, besides the inbox; and whose events they are.
-TABLES: Final[dict[str, dict[str, tuple[str, tuple[str, ...]]]]] = {
-    "intake": {},
-    "orientation": {"VisitRecorded": ("intake", ("outbox",))},
-    "referral": {"OrientationProposed": ("orientation", ("referrals", "history", "outbox"))},
-    "reporting": {
-        "VisitRecorded": ("intake", ("visits", "needs")),
-        "OrientationProposed": ("orientation", ("proposals",)),
-        "ReferralSent": ("referral", ("referral_steps",)),
-    },
+# What the events from each publisher are written to, besides the inbox.
+TABLES: Final[dict[str, dict[str, tuple[str, ...]]]] = {
+    "intake": {"referral": ("sent_referrals",)},
+    "orientation": {"intake": ("outbox",)},
+    "referral": {"orientation": ("referrals", "history", "outbox")},
+    "reporting": {"intake": ("visits", "needs"), "orientation": ("proposals",), "referral": ("referral_steps",)},
 }
 
 
 def record(plot: Plot, folder: Path) -> None:
     """Keep what a run wrote: a file for each table, and for each source of an inbox, in COPY's format."""
     _dump(plot, "intake", "outbox", folder / "intake.outbox")
-    for service, queues in TABLES.items():
-        for source, tables in queues.values():
+    for service, taken in TABLES.items():
+        for source, tables in taken.items():
             _dump(plot, service, "inbox", folder / f"{service}.inbox.{source}", f"/relais/{source}")
             for table in tables:
                 _dump(plot, service, table, folder / f"{service}.{table}")
@@ -122,9 +120,14 @@ class Lane(threading.Thread):
         for window in self._made:
             while reached < window.position:
                 reached = self.committed.get()
+            if self._mark == OUTSIDE:
+                self._move(RELAYING, window.position)
             self._publisher.publish(window.messages)
-            with self._database.transaction():
-                self._database.execute(_MARK, (self._mark, window.position), prepare=True)
+            self._move(self._mark, window.position)
+
+    def _move(self, mark: str, position: int) -> None:
+        with self._database.transaction():
+            self._database.execute(_MARK, (mark, position), prepare=True)
 
 
 class Writer(threading.Thread):
@@ -182,11 +185,11 @@ def main(service: str) -> None:
     marks = {"reporting": (), "referral": (INSIDE, OUTSIDE)}.get(service, (INSIDE,))
     lanes = [Lane(mark, windows(folder, service, mark), dsn, url) for mark in marks]
     writers = []
-    for event, (source, tables) in TABLES[service].items():
+    for source, tables in TABLES[service].items():
         files = {"inbox": _lines(folder / f"{service}.inbox.{source}")}
         files |= {table: _lines(folder / f"{service}.{table}") for table in tables}
         sizes = events_in(windows(folder, source, INSIDE))
-        writers.append(Writer(f"{service}.{event}", files, sizes, lanes))
+        writers.append(Writer(queue_of(service, source), files, sizes, lanes if "outbox" in tables else ()))
     die_of_any_thread()
     for thread in (*lanes, *writers):
         thread.start()

@@ -1,13 +1,14 @@
 """The statements and the packing that the fast peers share; the drivers differ, the words do not."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from typing import Final
 
+from services.chassis.recalling import RELAYING
 from services.chassis.relay import _LOCKS, INSIDE, OUTSIDE
 from services.contracts import topology
 from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
-from tests.bench.peer_work import COLUMNS, Row
+from tests.bench.peer_batch import COLUMNS, Row
 
 # Events in one CloudEvents batch, and its bytes: as Relais.
 BATCH_EVENTS, BATCH_BYTES = 100, 256 * 1024
@@ -20,6 +21,16 @@ COPY: Final = {
     table: "COPY {} ({}) FROM STDIN (NULL '{}')".format(table, ", ".join(f'"{name}"' for name in columns), NULL)
     for table, columns in COLUMNS.items()
 }
+# How far the next window to partners gets, committed before it is published: what is beyond can be called back still.
+ANNOUNCE: Final = f"""INSERT INTO marks (name, position)
+    SELECT '{RELAYING}', max(position) FROM (
+        SELECT position FROM outbox WHERE recipient IS NOT NULL
+        AND position > coalesce((SELECT position FROM marks WHERE name = '{OUTSIDE}'), 0)
+        ORDER BY position LIMIT %d) AS next
+    HAVING max(position) IS NOT NULL
+    ON CONFLICT (name) DO UPDATE SET position = greatest(marks.position, excluded.position) RETURNING position"""  # noqa: S608 - our own names
+# How far a window inside may get.
+ANYWHERE: Final = 2**63 - 1
 LOCKS: Final = {INSIDE: _LOCKS[INSIDE], OUTSIDE: _LOCKS[OUTSIDE]}
 Message = tuple[str, str, bytes, str, str]  # exchange, routing key, body, content type, type
 
@@ -47,10 +58,13 @@ def in_order(tables: Iterable[str]) -> list[str]:
 
 
 def packed(service: str, rows: Iterable[tuple[str, str, str]]) -> Iterator[Message]:
-    """(type, routing key, body) as messages: neighbours of one kind share one, as in Relais."""
+    """(type, routing key, body) as messages: those of one kind and key share one, as in Relais."""
     exchange = topology.exchange_of(service)
-    for (kind, key), group in groupby(rows, key=lambda row: row[:2]):
-        for bodies in _chunks([row[2].encode() for row in group]):
+    groups: defaultdict[tuple[str, str], list[bytes]] = defaultdict(list)
+    for kind, key, body in rows:
+        groups[kind, key].append(body.encode())
+    for (kind, key), group in groups.items():
+        for bodies in _chunks(group):
             if len(bodies) == 1:
                 yield exchange, key, bodies[0], CONTENT_TYPE, kind
             else:

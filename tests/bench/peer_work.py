@@ -1,130 +1,52 @@
 """What an event leads to, written by hand for speed: plain dicts and tuples, no models. Every peer shares it.
 
 The rules are Relais's own pure functions, and what is written is the same: `python -m tests.bench alike` compares
-every row and every message. What Relais checks besides (the types and codes in each event) the peers do not.
+every row and every message. What Relais looks at besides the peers do not: the types and codes in each event, whether
+its case was erased, what the person decided after the visit. Of what comes in a queue they know the events of a visit's
+way; any other is parked.
 """
 
-import os
-import threading
-import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import date, datetime
 from functools import cache
-from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from services.chassis.settings import Settings
 from services.contracts import codes
-from services.network import load
+from services.contracts.topology import queue_of
+from services.network import communes, load
 from services.orientation import domain as orientation
 from services.orientation.rules import Rules
 from services.referral import steps
-from services.referral.domain import life
+from tests.bench.peer_batch import Batch, Json, Kind, new_id, new_trace
 
-Json = dict[str, Any]
-Value = str | int | None
-Row = tuple[Value, ...]
-_TABLES: Final = {
-    "outbox": "recipient text, type text, routing_key text, body text, created_at timestamptz",
-    "referrals": "id uuid, orientation_id uuid, proposal int, visit_id uuid, case_id uuid, site text, need text,"
-    " partner text, category text, department text, fallbacks text, reason text, state text, step int,"
-    " due_at timestamptz, wake_at timestamptz, opened_at timestamptz, changed_at timestamptz, since timestamptz",
-    "history": "referral_id uuid, step int, state text, by text, reason text, at timestamptz",
-    "visits": "site text, visit_id uuid, occurred_at timestamptz, day date, mode text, channel text, visit_class text,"
-    " spie bool, charter text, commune text, department text, quarter text, age_band text, sex text, publics text[],"
-    " case uuid",
-    "needs": "site text, visit_id uuid, position int, code text, outcome text, operator text, label text",
-    "proposals": "orientation_id uuid, position int, site text, visit_id uuid, day date, need text, rule text,"
-    " partner text, category text, desk_first bool, unmet bool, chosen text, case uuid, at timestamptz",
-    "referral_steps": "referral_id uuid, step int, state text, at timestamptz, case uuid, sent_day date, site text,"
-    " visit_id uuid, need text, partner text, category text, department text",
-}
-# The columns that a peer writes, with their types.
-COLUMNS: Final = {
-    table: {column.split(" ")[0]: column.split(" ")[1] for column in text.split(", ")}
-    for table, text in _TABLES.items()
-}
-_SENT = "fr.relais.ReferralSent.v1"
+_RECORDED = "fr.relais.VisitRecorded.v1"
 _PROPOSED = "fr.relais.OrientationProposed.v1"
+_SENT = "fr.relais.ReferralSent.v1"
 _PARIS = ZoneInfo("Europe/Paris")
-
-
-@dataclass(slots=True)
-class Batch:
-    """What the events of one transaction lead to: rows by table. All of it has the time of the transaction."""
-
-    rows: defaultdict[str, list[Row]] = field(default_factory=lambda: defaultdict(list))
-    now: datetime = field(default_factory=lambda: datetime.now(UTC))
-    stamp: str = ""
-
-    def __post_init__(self) -> None:
-        """Spell the time once."""
-        self.stamp = self.now.isoformat().replace("+00:00", "Z")
-
-    def emit(self, kind: "Kind", key: str, trace: str | None, data: Json, recipient: str | None = None) -> None:
-        """Add an event to the outbox."""
-        traced = f'"traceparent":"{trace}",' if trace else ""
-        body = f'{kind.before_id}{new_id()}{kind.before_time}{self.stamp}{kind.before_trace}{traced}"data":'
-        self.rows["outbox"].append((recipient, kind.type, key, f"{body}{orjson.dumps(data).decode()}}}", self.stamp))
-
-
-class Kind:
-    """A type of event with its envelope, spelt once."""
-
-    def __init__(self, type_: str, service: str, schema: str) -> None:
-        self.type = type_
-        self.before_id = '{"specversion":"1.0","id":"'
-        self.before_time = f'","source":"/relais/{service}","type":"{type_}","time":"'
-        url = Settings().url(service) + schema
-        self.before_trace = f'","datacontenttype":"application/json","dataschema":"{url}",'
-
-
 Handler = Callable[[Json, Batch], None]
+# By the event's type.
+Handlers = Mapping[str, Handler]
 
 
-def _random() -> Iterator[str]:
-    """20 random hexadecimal digits at a time, asked of the system for many at once."""
-    while True:
-        many = os.urandom(10_240).hex()
-        yield from (many[start : start + 20] for start in range(0, len(many), 20))
-
-
-_digits = _random()
-_lock = threading.Lock()
-
-
-def new_id() -> str:
-    """A fresh UUID of version 7."""
-    with _lock:
-        digits = next(_digits)
-    head = f"{time.time_ns() // 1_000_000:012x}"
-    return f"{head[:8]}-{head[8:]}-7{digits[:3]}-{'89ab'[int(digits[3], 16) & 3]}{digits[4:7]}-{digits[7:19]}"
-
-
-def _new_trace() -> str:
-    """A fresh W3C trace context."""
-    with _lock:
-        one, two, three = next(_digits), next(_digits), next(_digits)
-    return f"00-{one}{two[:12]}-{three[:16]}-01"
-
-
-def handlers(service: str) -> dict[str, Handler]:
-    """What a service does with each event, by the event's name."""
-    if service == "orientation":
-        return {"VisitRecorded": Proposer()}
-    if service == "referral":
-        return {"OrientationProposed": Opener()}
-    if service == "reporting":
-        return {
-            "VisitRecorded": count_visit,
-            "OrientationProposed": count_proposals,
-            "ReferralSent": count_referral,
+def handlers(service: str) -> dict[str, Handlers]:
+    """What a service does with what it takes from each queue."""
+    taken: dict[str, Handlers]
+    if service == "intake":
+        taken = {"referral": {_SENT: remember_sent}}
+    elif service == "orientation":
+        taken = {"intake": {_RECORDED: Proposer()}}
+    elif service == "referral":
+        taken = {"orientation": {_PROPOSED: Opener()}}
+    else:
+        taken = {
+            "intake": {_RECORDED: count_visit},
+            "orientation": {_PROPOSED: count_proposals},
+            "referral": {_SENT: count_referral},
         }
-    return {}
+    return {queue_of(service, publisher): each for publisher, each in taken.items()}
 
 
 class Proposer:
@@ -135,6 +57,7 @@ class Proposer:
         self._kind = Kind(_PROPOSED, "orientation", "/schemas/OrientationProposed.v1.json")
         self._charter = cache(self._rules.network.charter_in_force)
         self._sheet = cache(self._find_sheet)
+        self._commune = cache(self._find_commune)
 
     def __call__(self, event: Json, batch: Batch) -> None:
         """Propose for a visit that has a need to refer."""
@@ -173,17 +96,17 @@ class Proposer:
             "rules_version": self._rules.book.version,
             "proposals": proposals,
             "agreed": data["agreed"],
+            "agreed_at": data["agreed_at"],
             "sensitive": data["sensitive"],
         }
         batch.emit(self._kind, "OrientationProposed", event.get("traceparent"), proposed)
 
     def _visit(self, data: Json) -> orientation.Visit:
-        site = self._rules.network.site(data["site"])
         day = _day(data["occurred_at"])
         charter = self._charter(data["site"], day)
         return orientation.Visit(
             day=day,
-            site_commune=site.commune if site else "",
+            site_commune=self._commune(data["site"]),
             needs=tuple(
                 orientation.ExpressedNeed(
                     codes.Need(need["code"]),
@@ -201,6 +124,11 @@ class Proposer:
             charter_department=charter.department if charter else None,
         )
 
+    def _find_commune(self, site: str) -> str:
+        """Where a site is, by the code of today."""
+        found = self._rules.network.site(site)
+        return communes.today(found.commune) if found else ""
+
     def _find_sheet(self, partner: str, need: codes.Need, residence: str) -> Json | None:
         """The contact sheet that Relais would add, looked up once for each partner, need and place."""
         visit = orientation.Visit(date.min, residence, (), codes.AgeBand.UNKNOWN)
@@ -213,7 +141,7 @@ class Opener:
 
     def __init__(self) -> None:
         self._inside = Kind(_SENT, "referral", "/schemas/ReferralSent.v1.json")
-        self._outside = Kind(_SENT, "referral", "/schemas/partner/ReferralSent.v1.json")
+        self._outside = Kind(_SENT, "referral", "/schemas/partner/ReferralSent.v1.json", outside=True)
         self._urls = {service: Settings().url(service) for service in ("intake", "referral", "reporting")}
         self._network = load(Settings().network)
         self._times = cache(self._first_times)
@@ -236,13 +164,10 @@ class Opener:
 
     def _state(self, recipient: Json, proposal: Json, data: Json) -> codes.ReferralState:
         known = self._network.partner(recipient["partner"])
-        return life.first_state(
-            recipient["partner"],
-            recipient["category"],
-            data["agreed"],
-            reveals_health=proposal["sensitive"] or (known is not None and known.reveals_health),
-            sensitive_agreed=data["sensitive"],
-        )
+        covered = recipient["partner"] in data["agreed"] or recipient["category"] in data["agreed"]
+        reveals_health = proposal["sensitive"] or (known is not None and known.reveals_health)
+        agreed = covered and (data["sensitive"] or not reveals_health)
+        return codes.ReferralState.SENT if agreed else codes.ReferralState.AWAITING_AGREEMENT
 
     def _fallbacks(self, proposal: Json, data: Json) -> list[Json]:
         firsts = {
@@ -251,13 +176,13 @@ class Opener:
             if one["need"] == proposal["need"] and one["recipients"]
         }
         return [
-            {**one, "agreed": self._state(one, proposal, data) == "sent"}
+            {**one, "agreed": (yes := self._state(one, proposal, data) == "sent"), "agreed_at": _at(data, yes)}
             for one in proposal["recipients"][1:]
             if one["partner"] not in firsts
         ]
 
     def _open(self, event: Json, place: int, proposal: Json, batch: Batch) -> None:
-        data, now, id_ = event["data"], batch.stamp, new_id()
+        data, now, id_ = event["data"], batch.stamp, new_id(outside=True)
         first = proposal["recipients"][0]
         partner, category, department = first["partner"], first["category"], first["department"]
         state = self._state(first, proposal, data)
@@ -265,7 +190,8 @@ class Opener:
         fallbacks = orjson.dumps(self._fallbacks(proposal, data)).decode() if len(proposal["recipients"]) > 1 else "[]"
         head = (id_, data["orientation_id"], place, data["visit_id"], data["case"], data["site"], proposal["need"])
         words = (partner, category, department, fallbacks, proposal["reason"], state.value)
-        batch.rows["referrals"].append((*head, *words, 1, due, wake, now, now, now))
+        agreement = (_at(data, state == "sent"), _bool(proposal["sensitive"]))
+        batch.rows["referrals"].append((*head, *words, 1, due, wake, now, now, now, *agreement))
         batch.rows["history"].append((id_, 1, state.value, "relais", None, now))
         if state != "sent":
             return
@@ -282,7 +208,21 @@ class Opener:
             "answers": f"{self._urls['referral']}{path}/answers",
         }
         outside = {"referral_id": id_, **shared, "links": links}
-        batch.emit(self._outside, "ReferralSent", _new_trace(), outside, recipient=partner)
+        batch.emit(self._outside, "ReferralSent", new_trace(), outside, recipient=partner)
+
+
+def _at(data: Json, agreed: bool) -> str | None:  # noqa: FBT001 - a row's value
+    """When the person agreed: at the visit, unless before."""
+    return (data["agreed_at"] or data["occurred_at"]) if agreed else None
+
+
+def remember_sent(event: Json, batch: Batch) -> None:
+    """Intake: whom it is addressed to may read the story."""
+    sent = event["data"]
+    if sent["case"] is None:
+        return
+    head = (sent["referral_id"], sent["case"], sent["visit_id"], sent["site"], sent["need"], sent["partner"])
+    batch.rows["sent_referrals"].append((*head, sent["category"], sent["sender"], "sent", sent["step"], event["time"]))
 
 
 def count_visit(event: Json, batch: Batch) -> None:
@@ -291,8 +231,9 @@ def count_visit(event: Json, batch: Batch) -> None:
     site, id_, needs, at = visit["site"], visit["visit_id"], visit["needs"], visit["occurred_at"]
     kind = codes.visit_class(need["code"] for need in needs).value
     facts = (visit["charter"], visit["commune"], visit["department"], visit["quarter"], visit["age_band"], visit["sex"])
+    retold = None if visit["retold"] is None else _bool(visit["retold"])
     head = (site, id_, at, _day(at).isoformat(), visit["mode"], visit["channel"], kind, _bool(visit["spie"]))
-    batch.rows["visits"].append((*head, *facts, "{" + ",".join(visit["publics"]) + "}", visit["case"]))
+    batch.rows["visits"].append((*head, *facts, "{" + ",".join(visit["publics"]) + "}", visit["case"], retold))
     batch.rows["needs"] += [
         (site, id_, place, need["code"], need["outcome"], need["operator"], need["label"])
         for place, need in enumerate(needs)
@@ -315,14 +256,15 @@ def count_referral(event: Json, batch: Batch) -> None:
     sent, at = event["data"], event["time"]
     head = (sent["referral_id"], sent["step"], "sent", at, sent["case"], _day(at).isoformat())
     words = (sent["need"], sent["partner"], sent["category"], sent["department"])
-    batch.rows["referral_steps"].append((*head, sent["site"], sent["visit_id"], *words))
+    more = (sent["sender"], sent["previous"], sent["bounces"], sent["due_at"])
+    batch.rows["referral_steps"].append((*head, sent["site"], sent["visit_id"], *words, *more))
 
 
-def batch_of(events: Iterable[Json], handle: Handler) -> Batch:
-    """What events lead to together."""
+def batch_of(events: Iterable[Json], handlers_: Handlers) -> Batch:
+    """What events lead to together. Raises KeyError for one of an unknown type."""
     batch = Batch()
     for event in events:
-        handle(event, batch)
+        handlers_[event["type"]](event, batch)
     return batch
 
 

@@ -47,6 +47,8 @@ def of_every_kind() -> list[Seed]:
         {"needs": (housing.model_copy(update={"outcome": Outcome.RESOLVED}),)},
         {"needs": (_YOUNG,), "case": None, "agreed": ()},
         {"mode": Mode.HISTORY, "sex": None, "publics": ()},
+        {"needs": (_YOUNG, debt), "agreed_at": datetime(2026, 3, 14, 8, 30, tzinfo=UTC), "retold": True},
+        {"needs": (child,), "retold": False},
     )
     return [_seed(**changes) for changes in kinds for _ in range(3)]
 

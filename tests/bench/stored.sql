@@ -22,6 +22,12 @@ SELECT 'fs-moreuil', gen_random_uuid(), sha256(id::text::bytea), id, 0, opened_a
 INSERT INTO outbox (type, routing_key, body, created_at)
 SELECT 'fr.relais.VisitRecorded.v1', 'VisitRecorded', $id || repeat('x', 200), $seen $some;
 
+INSERT INTO inbox (source, id, handled_at) SELECT '/relais/referral', $id::text, $seen $some;
+
+INSERT INTO sent_referrals (referral_id, case_id, visit_id, site, need, partner, category, state, step, at)
+SELECT $id, $id, gen_random_uuid(), 'fs-moreuil', 'jeune-sans-emploi-ni-formation', 'mission-locale-santerre', 'local',
+    'sent', 1, $seen $some;
+
 -- orientation
 INSERT INTO inbox (source, id, handled_at) SELECT '/relais/intake', $id::text, $seen $some;
 
@@ -33,10 +39,11 @@ INSERT INTO inbox (source, id, handled_at) SELECT '/relais/orientation', $id::te
 
 WITH made AS (
     INSERT INTO referrals (id, orientation_id, proposal, visit_id, case_id, site, need, partner, category, department,
-        fallbacks, reason, state, step, due_at, opened_at, changed_at, since, wake_at)
+        fallbacks, reason, state, step, due_at, opened_at, changed_at, since, wake_at,
+        agreed_at, reveals_health)
     SELECT $id, $id, 0, gen_random_uuid(), $id, 'fs-moreuil', 'jeune-sans-emploi-ni-formation',
         'mission-locale-santerre', 'local', '80', '[]', repeat('x', 80), 'sent', 1, $seen, $seen, $seen, $seen,
-        now() + interval '9 days' $some
+        now() + interval '9 days', $seen, false $some
     RETURNING id, opened_at
 )
 INSERT INTO history (referral_id, step, state, by, at) SELECT id, 1, 'sent', 'relais', opened_at FROM made;
@@ -66,6 +73,6 @@ SELECT $id, 0, 'fs-moreuil', gen_random_uuid(), ($seen)::date, 'jeune-sans-emplo
     'mission-locale-santerre', 'local', false, false, $id, $seen $some;
 
 INSERT INTO referral_steps (referral_id, step, state, at, "case", sent_day, site, visit_id, need, partner, category,
-    department)
+    department, bounces, due_at)
 SELECT $id, 1, 'sent', $seen, $id, ($seen)::date, 'fs-moreuil', gen_random_uuid(), 'jeune-sans-emploi-ni-formation',
-    'mission-locale-santerre', 'local', '80' $some;
+    'mission-locale-santerre', 'local', '80', 0, $seen + interval '9 days' $some;

@@ -1,14 +1,17 @@
 """A steady stream: visits committed to intake's outbox at a fixed rate, and how far reporting is behind them.
 
+A visit has arrived when reporting has its referral and intake has heard of it.
+
 The rows are copied straight into the outbox, as by other replicas of intake: its relay is woken by nobody and looks
 once a second, which the lag includes.
 """
 
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final, LiteralString
 from uuid import UUID, uuid4
 
 import psycopg
@@ -25,12 +28,15 @@ from tests.bench.seeds import visits
 _TICK_SECONDS: Final = 0.05
 _PROBE_SECONDS: Final = 0.5
 _PURGE_SECONDS: Final = 5.0
-_REFERRED = 'SELECT EXISTS (SELECT FROM referral_steps WHERE "case" = %(case)s)'
+_ARRIVED: Final[dict[str, LiteralString]] = {
+    "reporting": 'SELECT EXISTS (SELECT FROM referral_steps WHERE "case" = %(case)s)',
+    "intake": "SELECT EXISTS (SELECT FROM sent_referrals WHERE case_id = %(case)s)",
+}
 
 
 @dataclass
 class Stream:
-    """What was seen: (when it was committed, seconds until its referral was in reporting) of each probe."""
+    """What was seen: (when it was committed, seconds until it had arrived) of each probe."""
 
     rate: float
     seconds: float
@@ -75,7 +81,7 @@ def run(ground: Ground, rate: float, seconds: float) -> Stream:
         before = counts(plot)
         probes: list[tuple[float, UUID]] = []
         start = time.perf_counter()
-        watcher = threading.Thread(target=_watch, args=(plot.dsn("reporting"), probes, stream, start))
+        watcher = threading.Thread(target=_watch, args=(plot, probes, stream, start))
         watcher.start()
         _pour(plot, stream, probes, start)
         ended = time.perf_counter()
@@ -112,9 +118,12 @@ def _pour(plot: Plot, stream: Stream, probes: list[tuple[float, UUID]], start: f
             time.sleep(max(0.0, start + now + _TICK_SECONDS - time.perf_counter()))
 
 
-def _watch(dsn: str, probes: list[tuple[float, UUID]], stream: Stream, start: float) -> None:
+def _watch(plot: Plot, probes: list[tuple[float, UUID]], stream: Stream, start: float) -> None:
     """Note when each probe has arrived, in their order."""
-    with psycopg.connect(dsn, autocommit=True) as database:
+    with ExitStack() as stack:
+        databases = {
+            service: stack.enter_context(psycopg.connect(plot.dsn(service), autocommit=True)) for service in _ARRIVED
+        }
         place = 0
         while True:
             if place == len(probes):
@@ -123,14 +132,18 @@ def _watch(dsn: str, probes: list[tuple[float, UUID]], stream: Stream, start: fl
             committed, case = probes[place]
             if not case.int:
                 return
-            row = database.execute(_REFERRED, {"case": case}).fetchone()
-            if row and row[0]:
+            if all(_found(database, _ARRIVED[service], case) for service, database in databases.items()):
                 stream.lags.append((committed, time.perf_counter() - start - committed))
                 place += 1
             elif time.perf_counter() - start - committed > 60 + stream.seconds:
                 return
             else:
                 time.sleep(_TICK_SECONDS)
+
+
+def _found(database: psycopg.Connection[Any], query: LiteralString, case: UUID) -> bool:
+    row = database.execute(query, {"case": case}).fetchone()
+    return bool(row and row[0])
 
 
 def _check(plot: Plot, stream: Stream, before: dict[str, dict[str, int]]) -> None:

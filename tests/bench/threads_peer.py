@@ -1,9 +1,9 @@
 """A peer by hand: threads, py-amqp and psycopg. `python -m tests.bench.threads_peer SERVICE` runs one service.
 
 A thread for each queue and for each lane of the outbox, each with a connection of its own. The same promises as
-Relais: inbox and outbox in the handler's transaction, numbers in commit order, confirms before the mark, mandatory,
-acknowledged after the commit, a poison event parked alone. If broker or database go, the process ends: whoever
-supervises it starts it again.
+Relais: inbox and outbox in the handler's transaction, numbers in commit order, confirms before the mark, mandatory, a
+commit that says what is going to partners, acknowledged after the commit, a poison event parked alone. If broker or
+database go, the process ends: whoever supervises it starts it again.
 """
 
 import gc
@@ -23,8 +23,9 @@ from amqp.method_framing import frame_writer
 from services.chassis.relay import INSIDE, OUTSIDE
 from services.contracts.envelope import BATCH_CONTENT_TYPE
 from tests.bench import peer_sql
+from tests.bench.peer_batch import Json
 from tests.bench.peer_sql import Message
-from tests.bench.peer_work import Handler, Json, batch_of, handlers
+from tests.bench.peer_work import Handlers, batch_of, handlers
 
 # Found by trial on 2 cores with bursts of 20,000.
 EVENTS = 800
@@ -39,7 +40,9 @@ _MARK = """INSERT INTO marks (name, position) VALUES (%s, %s)
     ON CONFLICT (name) DO UPDATE SET position = excluded.position"""
 _PARK = """INSERT INTO failures (queue, source, id, content_type, body, tries, reason, failed_at)
     VALUES (%s, %s, %s, 'application/cloudevents+json', %s, 1, %s, now())"""
-_BEYOND = "position > coalesce((SELECT position FROM marks WHERE name = %s), 0) ORDER BY position LIMIT %s"
+_ANNOUNCE = peer_sql.ANNOUNCE % WINDOW
+_BEYOND = """position > coalesce((SELECT position FROM marks WHERE name = %s), 0) AND position <= %s
+    ORDER BY position LIMIT %s"""
 _WAITING = {
     INSIDE: f"SELECT position, type, routing_key, body FROM outbox WHERE recipient IS NULL AND {_BEYOND}",  # noqa: S608
     OUTSIDE: f"SELECT position, recipient, type, body FROM outbox WHERE recipient IS NOT NULL AND {_BEYOND}",  # noqa: S608
@@ -153,10 +156,13 @@ class Relay(threading.Thread):
 
     def _publish_some(self) -> int:
         """Publish one window; -1 when another has the lane."""
+        last = peer_sql.ANYWHERE if self._mark == INSIDE else self._announce()
+        if last <= 0:
+            return last
         with self._database.transaction():
             if not self._one(_TRY, peer_sql.LOCKS[self._mark]):
                 return -1
-            rows = self._database.execute(_WAITING[self._mark], (self._mark, WINDOW), prepare=True).fetchall()
+            rows = self._database.execute(_WAITING[self._mark], (self._mark, last, WINDOW), prepare=True).fetchall()
             if rows:
                 bare = (row[1:] for row in rows)
                 inside = self._mark == INSIDE
@@ -164,7 +170,14 @@ class Relay(threading.Thread):
                 self._database.execute(_MARK, (self._mark, rows[-1][0]), prepare=True)
             return len(rows)
 
-    def _one(self, query: str, *parameters: object) -> object:
+    def _announce(self) -> int:
+        """How far the next window to partners gets; 0 when there is none, -1 when another has the lane."""
+        with self._database.transaction():
+            if not self._one(_TRY, peer_sql.LOCKS[self._mark]):
+                return -1
+            return self._one(_ANNOUNCE) or 0
+
+    def _one(self, query: str, *parameters: object) -> Any:  # noqa: ANN401 - a value of any type
         row = self._database.execute(query, parameters, prepare=True).fetchone()
         return row and row[0]
 
@@ -172,7 +185,7 @@ class Relay(threading.Thread):
 class Consumer(threading.Thread):
     """One queue: takes what has arrived, handles it in one transaction, acknowledges after the commit."""
 
-    def __init__(self, queue: str, handle: Handler, dsn: str, url: str, woken: Sequence[threading.Event]) -> None:
+    def __init__(self, queue: str, handle: Handlers, dsn: str, url: str, woken: Sequence[threading.Event]) -> None:
         super().__init__(daemon=True)
         self._queue, self._handle, self._woken = queue, handle, woken
         self._database = psycopg.connect(dsn)
@@ -260,7 +273,7 @@ def main(service: str) -> None:
     lanes = [INSIDE, OUTSIDE] if service == "referral" else [INSIDE]
     relays = [Relay(service, lane, dsn, url) for lane in lanes]
     woken = [relay.committed for relay in relays]
-    consumers = [Consumer(f"{service}.{name}", handle, dsn, url, woken) for name, handle in handlers(service).items()]
+    consumers = [Consumer(queue, handle, dsn, url, woken) for queue, handle in handlers(service).items()]
     gc.freeze()
     threads: list[threading.Thread] = [*relays, *consumers]
     die_of_any_thread()

@@ -1,6 +1,7 @@
 """Using a page without a mouse, and what must hold of every page."""
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, PHONE, Visited
 
@@ -31,6 +32,14 @@ def send(seen: Visited) -> None:
     """Press Enter, and wait for the page that it leads to."""
     with seen.page.expect_navigation():
         seen.page.keyboard.press("Enter")
+
+
+def enter(seen: Visited, link: str) -> None:
+    """Go by an invitation's link through the pages of every service that it is for, back to those of the first."""
+    seen.page.goto(link)
+    tab_to(seen, "text=Entrer")
+    seen.page.keyboard.press("Enter")
+    expect(seen.page).to_have_url(f"{link.partition('/login')[0]}/")
 
 
 def sound(seen: Visited) -> None:

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.conftest import Visited
 from tests.support.house import House
-from tests.support.openid import CLIENT, OpenIdProvider
+from tests.support.openid import OpenIdProvider
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvide
 @pytest.fixture(scope="module")
 def own_house(houses: Callable[..., House], provider: OpenIdProvider) -> House:
     """Start orientation and the provider."""
-    house = houses(
-        RELAIS_OIDC_ISSUER=provider.issuer,
-        RELAIS_OIDC_CLIENT_ID=CLIENT,
-        RELAIS_OIDC_CLIENT_SECRET_FILE=str(provider.secret_file),
-        RELAIS_OIDC_SCOPE="openid relais",
-        SSL_CERT_FILE=str(provider.authority.ca_path),
-    )
+    house = houses(**provider.environment)
     house.start("orientation")
     provider.start(house.url("orientation"))
     return house

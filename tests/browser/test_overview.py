@@ -19,6 +19,8 @@ def counted(house: House) -> House:
     (sent,) = house.sent(morning[0])
     assert house.answer(sent["partner"], sent["referral_id"], status="accepted").status_code == 201
     eventually(lambda: "referral-accepted" in [entry["kind"] for entry in house.timeline(sent["case"], "fs-moreuil")])
+    house.stop("reporting")  # whoever looked before has it keep what the page said then
+    house.start("reporting")
     return house
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from services.contracts.references import new_reference
 from tests.browser.conftest import DESKTOP, PHONE, Visited
-from tests.browser.keyboard import follow, press, send, sound, tab_to
+from tests.browser.keyboard import enter, follow, press, send, sound, tab_to
 from tests.support.house import House
 
 REFERENCE = new_reference(b"\1\2\3\4\5\6\7")
@@ -26,10 +26,8 @@ def counter(request: pytest.FixtureRequest, visit_page: Callable[[dict[str, int]
     """The page of an agent of Moreuil who has just come in by an invitation, on a desktop's screen unless told."""
     seen = visit_page(getattr(request, "param", DESKTOP))
     seen.page.add_init_script("window.print = () => { document.body.dataset.printed = 'yes' }")
-    invited = house.relais("invite", "agent", "fs-moreuil")
-    assert invited.returncode == 0, invited.stderr
-    seen.page.goto(invited.stdout.strip())
-    follow(seen, "text=Entrer")
+    invitation = house.tokens.invite("agent", "fs-moreuil", "orientation")
+    enter(seen, f"{house.url('orientation')}/login?invitation={invitation}")
     return seen
 
 

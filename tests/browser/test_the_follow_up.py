@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import DESKTOP, Visited
-from tests.browser.keyboard import follow, press, sound_on_any_screen
+from tests.browser.keyboard import enter, follow, press, sound_on_any_screen
 from tests.support.house import House, eventually, visit
 
 PARTNER, NEXT, SITE = "mission-locale-santerre", "france-travail", "fs-moreuil"
@@ -18,9 +18,8 @@ PARTNER, NEXT, SITE = "mission-locale-santerre", "france-travail", "fs-moreuil"
 def follow_up(visit_page: Callable[[dict[str, int]], Visited], house: House) -> Visited:
     """The page of an agent of Moreuil who has just come in by an invitation."""
     seen = visit_page(DESKTOP)
-    invitation = house.tokens.invite("agent", SITE, service="referral")
-    seen.page.goto(f"{house.url('referral')}/login?invitation={invitation}")
-    follow(seen, "text=Entrer")
+    invitation = house.tokens.invite("agent", SITE, "referral")
+    enter(seen, f"{house.url('referral')}/login?invitation={invitation}")
     expect(seen.page.locator("h1")).to_have_text("Suivi des orientations")
     return seen
 

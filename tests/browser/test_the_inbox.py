@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from services.chassis.tokens import Role
 from tests.browser.conftest import DESKTOP, Visited
-from tests.browser.keyboard import follow, press, sound_on_any_screen, tab_to
+from tests.browser.keyboard import enter, follow, press, sound_on_any_screen, tab_to
 from tests.support.house import House, visit
 
 PARTNER, SITE = "mission-locale-santerre", "fs-moreuil"
@@ -38,7 +38,7 @@ def now(house: House, referral: dict[str, Any]) -> dict[str, Any]:
 def logged_in(house: House, role: Role, org: str) -> Iterator[httpx.Client]:
     """A client that holds a session, as a browser does."""
     with httpx.Client(base_url=house.url("referral"), trust_env=False, headers=HERE) as client:
-        invitation = house.tokens.invite(role, org, service="referral")
+        invitation = house.tokens.invite(role, org, "referral")
         assert client.post("/login", data={"invitation": invitation}).status_code == 303
         yield client
 
@@ -47,10 +47,7 @@ def logged_in(house: House, role: Role, org: str) -> Iterator[httpx.Client]:
 def inbox(visit_page: Callable[[dict[str, int]], Visited], house: House) -> Visited:
     """The page of somebody of the Mission locale who has just come in by an invitation."""
     seen = visit_page(DESKTOP)
-    seen.page.goto(
-        f"{house.url('referral')}/login?invitation={house.tokens.invite('partner', PARTNER, service='referral')}"
-    )
-    follow(seen, "text=Entrer")
+    enter(seen, f"{house.url('referral')}/login?invitation={house.tokens.invite('partner', PARTNER, 'referral')}")
     expect(seen.page.locator("h1")).to_have_text("Orientations reçues")
     return seen
 
@@ -72,8 +69,7 @@ def test_the_commands_link_leads_into_the_inbox(visit_page: Callable[[dict[str, 
     seen = visit_page(DESKTOP)
     invited = house.relais("invite", "partner", PARTNER)
     assert invited.returncode == 0, invited.stderr
-    seen.page.goto(invited.stdout.strip())
-    follow(seen, "text=Entrer")
+    enter(seen, invited.stdout.strip())
     expect(seen.page.locator("h1")).to_have_text("Orientations reçues")
     expect(seen.page.locator("main")).to_contain_text("Mission locale du Santerre")
     sound_on_any_screen(seen)
@@ -253,7 +249,7 @@ def test_it_works_without_scripts(browser: Browser, house: House) -> None:
     referral = sent(house)
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
-    page.goto(f"{house.url('referral')}/login?invitation={house.tokens.invite('partner', PARTNER, service='referral')}")
+    page.goto(f"{house.url('referral')}/login?invitation={house.tokens.invite('partner', PARTNER, 'referral')}")
     page.click("text=Entrer")
     page.goto(f"{house.url('referral')}/orientations/{referral['referral_id']}")
     page.click("summary:has-text('Décliner')")

@@ -172,11 +172,17 @@ def test_a_case_is_known_to_its_own_sites_only(house: House, referral: dict[str,
     assert anothers.json() == nobodys.json()
 
 
-def test_a_second_site_that_meets_the_person_shares_the_timeline(house: House, referral: dict[str, Any]) -> None:
-    """The person told it once: an agent of Roye who records a visit on the case reads all that Moreuil knows."""
-    assert house.timeline(referral["case"], "fs-roye") == []
-    house.post_visit(
-        visit(site="fs-roye", case=referral["case"], person=None, needs=[need("numerique", outcome="resolved")])
-    )
-    shared = eventually(lambda: house.timeline(referral["case"], "fs-roye"))
+def test_a_second_site_that_meets_the_person_shares_the_timeline(house: House) -> None:
+    """The person told it once: an agent of Roye who is shown the reference records a visit, and reads all of Moreuil's.
+
+    The case's number alone lets nobody record a visit on it.
+    """
+    first = house.post_visit(visit()).json()
+    assert house.timeline(first["case"], "fs-roye") == []
+    again = visit(site="fs-roye", case=first["case"], person=None, needs=[need("numerique", outcome="resolved")])
+    assert house.post_visit(again).json()["errors"] == [{"pointer": "/case", "detail": "Dossier inconnu."}]
+    (match,) = house.search("fs-roye", {"reference": first["reference"]}).json()["matches"]
+    assert (match["case"], match["known"]) == (first["case"], False)
+    assert house.post_visit(again).status_code == 201
+    shared = eventually(lambda: house.timeline(first["case"], "fs-roye"))
     assert {"fs-moreuil", "fs-roye"} <= {entry["site"] for entry in shared}

@@ -47,7 +47,7 @@ def own_house(
         assert f'id = "{partner}"\n' in text
         text = text.replace(f'id = "{partner}"\n', told, 1)
     file.write_text(text)
-    made = houses(RELAIS_NETWORK=str(folder), RELAIS_WEBHOOK_DELAYS="0.5,0.5,0.5,1,1,86396")
+    made = houses(RELAIS_NETWORK=str(folder), RELAIS_WEBHOOK_DELAYS=",".join([*["0.5"] * 60, "86370"]))
     made.start("intake", "orientation", "referral")
     return made
 
@@ -74,7 +74,7 @@ def guides_program(house: House, name: str, port: int, secret: str, folder: Path
 
 
 def test_the_guides_programs_get_what_came_while_it_was_away(own_house: House, port: int, tmp_path: Path) -> None:
-    """Without a secret nothing is sent; with it, the program verifies and prints each referral, within a second.
+    """Without a secret nothing is sent; with it, the program verifies and prints each referral, within seconds.
 
     In Python, then in Node, which was away too.
     """
@@ -89,11 +89,11 @@ def test_the_guides_programs_get_what_came_while_it_was_away(own_house: House, p
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=", secret)
     program = guides_program(own_house, "partner_webhook.py", port, secret, tmp_path / "python")
     with program.running():
-        eventually(lambda: program.says(early["referral_id"]))
+        eventually(lambda: program.says(early["referral_id"]), within=25)
         late = visit()
         own_house.post_visit(late)
         (referral,) = own_house.sent(late)
-        eventually(lambda: program.says(referral["referral_id"]), within=1)
+        eventually(lambda: program.says(referral["referral_id"]), within=5)
         tested = own_house.relais("webhooks", "test", GUIDE)
         assert (tested.returncode, tested.stdout) == (0, "delivered\n"), tested.stderr
     another = visit()
@@ -101,7 +101,7 @@ def test_the_guides_programs_get_what_came_while_it_was_away(own_house: House, p
     (referral,) = own_house.sent(another)
     other = guides_program(own_house, "partner_webhook.mjs", port, secret, tmp_path / "node")
     with other.running():
-        eventually(lambda: other.says(referral["referral_id"]))
+        eventually(lambda: other.says(referral["referral_id"]), within=25)
     assert secret.removeprefix("whsec_") not in own_house.log("referral")
 
 

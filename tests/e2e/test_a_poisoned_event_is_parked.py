@@ -49,7 +49,7 @@ def test_one_bad_event_stops_no_other(house: House) -> None:
 
     eventually(given_up)
     (mine,) = [row for row in parked(house) if row["id"] == event["id"]]
-    assert (mine["queue"], mine["tries"]) == ("reporting.VisitRecorded", 3)
+    assert (mine["queue"], mine["tries"]) == ("reporting.from-intake", 3)
     assert str(mine["reason"]).startswith("DataError")
     dropped = house.relais("dead-letters", "drop", "reporting", str(mine["number"]))
     assert dropped.returncode == 0

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.reporting.domain.figures import paris_day
+from services.contracts.paris import paris_day
 from tests.support.house import House, eventually, need, visit
 
 

@@ -10,7 +10,9 @@ import httpx
 import psycopg
 import pytest
 
-from services.chassis.vault import open_vault
+from services.chassis.database import Database
+from services.chassis.keyring import open_vault
+from services.chassis.settings import Settings
 from services.contracts.codes import Need
 from services.intake.forms import VisitForm
 from tests.support.broker import listener
@@ -53,7 +55,9 @@ def ago(**distance: float) -> str:
         pytest.param("/story", "sécurité sociale", {"story": f"Son numéro : {NIR}."}, id="NIR in the story"),
         pytest.param("/story", "sécurité sociale", {"story": "Voir 2.07.03.80.570.123.45"}, id="NIR with dots"),
         pytest.param("/story", "sécurité sociale", {"story": "207032A570123"}, id="NIR of Corsica, nothing between"),
-        pytest.param("/needs/0", "sécurité sociale", {"needs": [need("autre", label="2070380570123")]}, id="NIR label"),
+        pytest.param(
+            "/needs/0/label", "sécurité sociale", {"needs": [need("autre", label="2070380570123")]}, id="NIR label"
+        ),
         pytest.param("/occurred_at", "history", {"occurred_at": ago(days=31)}, id="live visit of last month"),
         pytest.param("/occurred_at", "futur", {"occurred_at": ago(hours=-2)}, id="visit to come"),
         pytest.param("/occurred_at", "fuseau", {"occurred_at": "2026-11-20T09:30:00"}, id="no time zone"),
@@ -248,10 +252,13 @@ def test_what_was_recorded_before_it_was_refused_is_still_known(house: House) ->
     first = house.post_visit(body)
     older = body | {"commune": "80999", "age_band": "65+", "needs": [need("logement"), need("logement")]}
     content = VisitForm.model_validate(older).model_dump_json(exclude_defaults=True)
+    database = Database(house.databases["intake"], "test")
+    vault = open_vault(Settings(state=house.folder), database, "intake")
+    database.close()
     with psycopg.connect(house.databases["intake"].replace("postgresql+psycopg://", "postgresql://")) as connection:
         connection.execute(
             "UPDATE visits SET fingerprint = %s WHERE visit_id = %s",
-            (open_vault(None, house.folder).index("visit", content), body["visit_id"]),
+            (vault.index("visit", content), body["visit_id"]),
         )
     again = house.post_visit(older)
     assert (again.status_code, again.json()) == (200, first.json())

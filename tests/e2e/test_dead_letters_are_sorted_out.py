@@ -15,7 +15,7 @@ from services.chassis.migrate import migrate
 from services.contracts.envelope import CONTENT_TYPE
 from tests.support.house import House
 
-VISITS, ORIENTATIONS = "reporting.VisitRecorded", "reporting.OrientationProposed"
+VISITS, ORIENTATIONS = "reporting.from-intake", "reporting.from-orientation"
 BUG, BAD = "IntegrityError at services.reporting.handlers:36", "not a valid event: age_band (enum)"
 
 

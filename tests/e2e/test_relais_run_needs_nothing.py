@@ -1,7 +1,7 @@
 """The embedded default: `relais run` on a machine with nothing but Python, interrupted kindly and unkindly."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +38,15 @@ def known(relais: Embedded) -> dict[str, Any]:
     }
 
 
-def test_the_samples_are_shown_and_sent_once(relais: Embedded) -> None:
+def test_the_samples_are_shown_and_sent_once(relais: Embedded, tell: Callable[[str], None]) -> None:
     """First line within 2 s, a table, and it serves; SIGTERM ends it within 10 s with code 0 and no server left.
 
     The second start takes less than 5 s, prints the same table, and sends nothing twice: same counts, same referrals.
+    Both times are those of a processor, since other tests run beside this one.
     """
     first = relais.run("--samples")
-    first_lines = [relais.first_line_after]
+    assert relais.worked_until_first_line < 2
+    first_line_after = relais.first_line_after
     assert table(first)
     assert [line.split()[0] for line in first[1:5]] == list(SERVICES)
     assert all(relais.client.get(f"{relais.url(name)}/readyz").status_code == 200 for name in SERVICES)
@@ -57,12 +59,14 @@ def test_the_samples_are_shown_and_sent_once(relais: Embedded) -> None:
     assert relais.servers() == []
 
     second = relais.run("--samples")
-    first_lines.append(relais.first_line_after)
-    assert relais.ready_after < 5
+    tell(
+        f"first line after {first_line_after:.1f} s; second start {relais.ready_after:.1f} s,"
+        f" {relais.worked_until_ready:.1f} s of a processor"
+    )
+    assert relais.worked_until_ready < 5
     assert table(second) == table(first)
     assert known(relais) == before
     assert relais.terminate()[0] == 0
-    assert min(first_lines) < 2  # the better of two: a busy machine may delay one
 
 
 def test_a_power_cut_loses_nothing(relais: Embedded) -> None:

@@ -53,22 +53,38 @@ def own_house(houses: Callable[..., House]) -> House:
     [
         (
             "README.md",
-            ["reference", "Mission locale", "S’applique.", "Visite (France services Moreuil)", '"proposals"'],
+            [
+                "reference",
+                "Mission locale",
+                "cherche une formation de cuisine",
+                '"kind":"exact"',
+                "S’applique.",
+                "Visite (France services Moreuil)",
+                '"proposals"',
+            ],
         ),
         (
             "docs/sites.md",
             [
                 "reference",
+                '"kind":"exact"',
                 "16-logement",
                 "09-freins-spie",
                 "1 visits recorded, 0 refused",
                 "referrals",
                 EXPECTED_PERSON,
+                '"stories":[{"visit_id":',
+                '"action":"exported"',
             ],
         ),
         (
             "docs/partenaires.md",
-            ["fr.relais.ReferralSent.v1", '"state":"received"', '"need":"declarer-revenus","state":"sent"'],
+            [
+                "fr.relais.ReferralSent.v1",
+                '"stories":[{"visit_id":null',
+                '"state":"received"',
+                '"need":"declarer-revenus","state":"sent"',
+            ],
         ),
         ("docs/network-files.md", ["nothing to mend", "Mission locale de Laon"]),
     ],

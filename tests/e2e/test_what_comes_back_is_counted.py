@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.reporting.domain.figures import paris_day
+from services.contracts.paris import paris_day
 from tests.support.house import House, eventually, visit
 
 STEERING = "spie-somme-santerre"

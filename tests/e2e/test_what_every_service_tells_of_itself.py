@@ -13,7 +13,26 @@ from tests.support.house import House, eventually, visit
 from tests.support.prometheus import complaints, samples
 
 CALLS = {
-    "intake": {("post", "/v1/visits"), ("post", "/v1/visits/batch")},
+    "intake": {
+        ("post", "/v1/visits"),
+        ("post", "/v1/visits/batch"),
+        ("put", "/v1/visits/{visit_id}/story"),
+        ("post", "/v1/cases/search"),
+        ("post", "/v1/cases/{case}/confirm"),
+        ("post", "/v1/cases/{case}/merge"),
+        ("post", "/v1/cases/{case}/unmerge"),
+        ("get", "/v1/cases/{case}/story"),
+        ("get", "/v1/referrals/{referral_id}/story"),
+        ("put", "/v1/cases/{case}/person"),
+        ("get", "/v1/cases/{case}/agreements"),
+        ("put", "/v1/cases/{case}/agreements/{recipient}"),
+        ("delete", "/v1/cases/{case}/agreements/{recipient}"),
+        ("put", "/v1/cases/{case}/{kind}"),
+        ("delete", "/v1/cases/{case}/{kind}"),
+        ("get", "/v1/cases/{case}/accesses"),
+        ("get", "/v1/cases/{case}/export"),
+        ("delete", "/v1/cases/{case}"),
+    },
     "orientation": {
         ("post", "/v1/orientations/simulate"),
         ("post", "/v1/orientations/explain"),
@@ -27,7 +46,12 @@ CALLS = {
         ("post", "/v1/referrals/{referral_id}/answers"),
         ("post", "/v1/referrals/{referral_id}/withdraw"),
     },
-    "reporting": {("get", "/v1/cases/{case}"), ("get", "/v1/reports/activity"), ("get", "/")},
+    "reporting": {
+        ("get", "/v1/cases/{case}"),
+        ("get", "/v1/referrals/{referral_id}/case"),
+        ("get", "/v1/reports/activity"),
+        ("get", "/"),
+    },
 }
 EVERYWHERE = {
     "relais_outbox_pending": {"service"},

@@ -36,7 +36,7 @@ def critical(house: House, _folder: Path) -> str:
 
 def of_another_key(_house: House, folder: Path) -> str:
     """An invitation by someone who knows everything but the key."""
-    return Tokens(Settings(state=folder)).invite("agent", "fs-moreuil", service="orientation")
+    return Tokens(Settings(state=folder)).invite("agent", "fs-moreuil", "orientation")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def of_another_key(_house: House, folder: Path) -> str:
         pytest.param(lambda house, _: house.tokens.sign("agent", "fs-moreuil"), id="a bearer token"),
         pytest.param(lambda house, _: invited(house)[:-8] + "AAAAAAAA", id="signature altered"),
         pytest.param(critical, id="a header of a wrong kind"),
-        pytest.param(lambda house, _: house.tokens.invite("agent", "hem", service="referral"), id="another service's"),
+        pytest.param(lambda house, _: house.tokens.invite("agent", "hem", "referral"), id="another service's"),
         pytest.param(lambda house, _: invited(house, "partner", "cpam"), id="of a role without a page"),
     ],
 )

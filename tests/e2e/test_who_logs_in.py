@@ -75,7 +75,8 @@ def test_the_printed_link_leads_in(own_house: House, browser: httpx.Client) -> N
     )
     assert hidden is not None
     answer = browser.post("/login", data={hidden[1]: hidden[2]})
-    assert (answer.status_code, answer.headers["Location"]) == (303, "./")
+    assert answer.status_code == 200
+    assert f"{own_house.url('referral')}/login?" in answer.text  # and so on, to all pages of an agent
     assert "Se déconnecter" in browser.get("/").text
 
 
@@ -91,21 +92,28 @@ def test_who_has_no_page_with_a_login_is_not_invited(own_house: House, role: Rol
     assert "relais invite agent fs-moreuil" in own_house.relais("invite", "--help").stdout
 
 
+PAGES = {
+    "agent": {"orientation", "referral", "intake", "reporting"},
+    "site": {"orientation", "referral"},
+    "partner": {"referral", "reporting"},
+}
+
+
 @pytest.mark.parametrize(
     ("arguments", "service"),
     [
         (("agent", "fs-moreuil"), "orientation"),
-        (("agent", "fs-moreuil", "--service", "referral"), "referral"),
         (("site", "fs-moreuil", "--service", "referral"), "referral"),
         (("partner", "cpam"), "referral"),
     ],
 )
 def test_a_link_leads_to_the_roles_own_pages(own_house: House, arguments: tuple[str, ...], service: str) -> None:
-    """Where the role's work begins, or where `--service` says; its invitation is for that service alone."""
-    link = own_house.relais("invite", *arguments).stdout.strip()
-    address, _, invitation = link.partition("/login?invitation=")
+    """Where the role's work begins, or where `--service` says; its invitation is for each service with such pages."""
+    address, _, invitation = own_house.relais("invite", *arguments).stdout.strip().partition("/login?invitation=")
     assert address == own_house.url(service)
-    assert claims_of(invitation)["aud"].endswith(f"/invitation/{service}")
+    named = [each.rpartition("/")[2] for each in claims_of(invitation)["aud"]]
+    assert named[0] == service
+    assert set(named) == PAGES[arguments[0]]
 
 
 def test_a_role_is_not_invited_where_it_has_no_page(own_house: House) -> None:

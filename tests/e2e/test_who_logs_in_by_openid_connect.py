@@ -39,14 +39,7 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenIdProvide
 @pytest.fixture(scope="module")
 def own_house(houses: Callable[..., House], provider: OpenIdProvider) -> House:
     """Start the two services with pages for people, which trust the provider's certificate."""
-    house = houses(
-        RELAIS_OIDC_ISSUER=provider.issuer,
-        RELAIS_OIDC_CLIENT_ID=CLIENT,
-        RELAIS_OIDC_CLIENT_SECRET_FILE=str(provider.secret_file),
-        RELAIS_OIDC_SCOPE="openid relais",
-        RELAIS_OIDC_NAME="Exemple Connect",
-        SSL_CERT_FILE=str(provider.authority.ca_path),
-    )
+    house = houses(**provider.environment, RELAIS_OIDC_NAME="Exemple Connect")
     house.start("orientation", "referral")
     return house
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.reporting.domain.figures import paris_day
+from services.contracts.paris import paris_day
 from tests.support.broker import listener
 from tests.support.databases import dump
 from tests.support.house import House, eventually, need, visit

@@ -3,17 +3,32 @@
 Four modules share it, since a house takes seconds to start; each test leaves it running, and finds it so.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from services.chassis.postgres import EmbeddedPostgres
 from services.contracts.topology import SERVICES
 from tests.support.books import Books
 from tests.support.broker import vhost_of
+from tests.support.databases import server_of
 from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
 RETRY_DELAYS = "0.3,0.9,1.8"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedPostgres]:
+    """Start a PostgreSQL that only this module uses, and may break."""
+    with server_of(*SERVICES) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def vhost(vhosts: Callable[[], str]) -> str:
+    """Lend the module a vhost."""
+    return vhosts()
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ from tests.support.rabbit import Rabbit, free_ports
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
-VHOST, WATCHED = "relais", "orientation.VisitRecorded"
+VHOST, WATCHED = "relais", "orientation.from-intake"
 
 
 @pytest.fixture(scope="module")

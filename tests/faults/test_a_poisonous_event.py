@@ -93,14 +93,14 @@ UNREADABLE: dict[str, tuple[bytes, dict[str, Any], str]] = {
     "no UTF-8": (f'{{"story": "{TOLD}"}}'.encode("latin-1"), {}, _NO_UTF_8),
     "nested": (f'{{"{TOLD}":'.encode() * 100_000, {}, "not JSON: nested too deeply"),
     "a number without end": (b"7" * 10_000, {}, "not JSON: ValueError"),
-    "no event": (NO_EVENT, {}, "not a valid event: id (missing)"),
+    "no event": (NO_EVENT, {}, "not a valid event: type (missing)"),
     "no batch": (NO_EVENT, {"content_type": BATCH_CONTENT_TYPE}, "a batch must be a JSON array"),
     "another version": (
         GOLDEN.replace(b".VisitRecorded.v1", b".VisitRecorded.v2").replace(b"80570", TOLD.encode()),
         {},
         "expected type fr.relais.VisitRecorded.v1",
     ),
-    "300 kB": (json.dumps({"story": TOLD * 15_000}).encode(), {}, "not a valid event: id (missing)"),
+    "300 kB": (json.dumps({"story": TOLD * 15_000}).encode(), {}, "not a valid event: type (missing)"),
     "4 MB, as much as the broker takes": (
         f'["{TOLD}"]'.encode() + b" " * 4_000_000,
         {},
@@ -122,7 +122,7 @@ def test_what_cannot_be_read_is_parked_at_once_and_the_queue_goes_on(
     """Each with its reason, none tried again, none in any log; the next visit goes through within a second."""
     peak = own_house.memory("orientation", peak=True)
     for body, properties, _ in UNREADABLE.values():
-        publish(own_house, "orientation.VisitRecorded", body, **properties)
+        publish(own_house, "orientation.from-intake", body, **properties)
     seconds = goes_on(own_house)
     eventually(lambda: len(books.rows("orientation", "SELECT * FROM failures")) == len(UNREADABLE))
     grown = own_house.memory("orientation", peak=True) - peak
@@ -130,7 +130,7 @@ def test_what_cannot_be_read_is_parked_at_once_and_the_queue_goes_on(
     assert {row["service"] for row in rows} == {"orientation"}
     for row, (body, _, reason) in zip(rows, UNREADABLE.values(), strict=True):
         assert row["reason"].startswith(reason)
-        assert (row["queue"], row["tries"], row["bytes"]) == ("orientation.VisitRecorded", 1, len(body))
+        assert (row["queue"], row["tries"], row["bytes"]) == ("orientation.from-intake", 1, len(body))
     table = own_house.relais("dead-letters", "list").stdout
     assert "not JSON" in table
     assert TOLD not in table
@@ -166,7 +166,7 @@ def test_a_pickle_is_never_unpickled(own_house: House, books: Books, tmp_path: P
     encodings: tuple[dict[str, str], ...] = ({"content_encoding": "binary"}, {"content_encoding": "utf-8"}, {})
     for properties in encodings:
         body = pickle.dumps(Trap(trap), protocol=2)
-        publish(own_house, "reporting.VisitRecorded", body, content_type="application/x-python-serialize", **properties)
+        publish(own_house, "reporting.from-intake", body, content_type="application/x-python-serialize", **properties)
     goes_on(own_house)
     eventually(lambda: len(books.rows("reporting", "SELECT * FROM failures")) == len(encodings))
     rows = parked(own_house, "--service", "reporting")
@@ -197,7 +197,7 @@ def test_an_unreadable_event_of_a_batch_takes_no_other_with_it(own_house: House,
         document["id"] += "-anew"
         document["data"]["site"] = "fs-roye"
     documents[3]["data"]["age_band"] = TOLD
-    publish(own_house, "reporting.VisitRecorded", json.dumps(documents).encode(), content_type=BATCH_CONTENT_TYPE)
+    publish(own_house, "reporting.from-intake", json.dumps(documents).encode(), content_type=BATCH_CONTENT_TYPE)
     eventually(lambda: books.rows("reporting", "SELECT * FROM failures"))
     (row,) = parked(own_house, "--service", "reporting")
     assert row["reason"] == "not a valid event: data.age_band (enum)"
@@ -221,7 +221,7 @@ def test_an_event_that_always_fails_is_tried_ever_later_and_parked(
     others = time.monotonic() - started
     eventually(lambda: books.rows("reporting", "SELECT * FROM failures WHERE due_at IS NULL"), within=20.0)
     (row,) = parked(own_house)
-    assert (row["service"], row["queue"], row["tries"]) == ("reporting", "reporting.VisitRecorded", 4)
+    assert (row["service"], row["queue"], row["tries"]) == ("reporting", "reporting.from-intake", 4)
     assert row["reason"].startswith("IntegrityError at services.")
     told = [json.loads(line) for line in own_house.log("reporting").splitlines() if row["id"] in line]
     assert [(line["event"], line["tries"]) for line in told] == [
@@ -241,7 +241,7 @@ def test_an_event_that_always_fails_is_tried_ever_later_and_parked(
     assert again.stdout == "0 of 1 to be tried again\n"
     books.settle(guests)
     assert books.rows("reporting", "SELECT * FROM failures") == []
-    publish(own_house, "reporting.VisitRecorded", event_of(books, poison).encode())
+    publish(own_house, "reporting.from-intake", event_of(books, poison).encode())
     goes_on(own_house)
     assert books.balance(guests).even
     assert own_house.activity("spie-somme-santerre")["visits"] == before + 1001

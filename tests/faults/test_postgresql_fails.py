@@ -16,22 +16,8 @@ from services.contracts.topology import SERVICES
 from tests.faults.conftest import RETRY_DELAYS
 from tests.support.books import Books
 from tests.support.crowd import Crowd, visitors
-from tests.support.databases import server_of
 from tests.support.house import House, eventually
 from tests.support.rabbit import Rabbit
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
-    """Start a PostgreSQL that only this module's house uses."""
-    with server_of(*SERVICES) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def vhost(vhosts: Callable[[], str]) -> str:
-    """Lend the module's house a vhost."""
-    return vhosts()
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import sql
 
 from services.chassis.postgres import SUPERUSER, EmbeddedPostgres
 from services.contracts.topology import SERVICES
@@ -135,11 +137,35 @@ def test_commands_that_only_look_find_what_they_promise(operator: Operator) -> N
     def seen() -> bool:
         said = operator.type(*blocks("A backlog grows"))
         assert 'relais_outbox_pending{service="intake"}' in said
-        return re.search(r"^reporting\.VisitRecorded\t0\t[1-9]", said, re.MULTILINE) is not None
+        return re.search(r"^reporting\.from-intake\t0\t[1-9]", said, re.MULTILINE) is not None
 
     eventually(seen, within=30.0)  # the broker counts a queue's consumers every few seconds
     assert "alarms" in operator.type(*blocks("The broker is short of disk or memory"))
     assert "outbox" in operator.type(*blocks("The database is away, or its disk is full"))
+
+
+def test_an_upgraded_intake_is_told_of_open_referrals(operator: Operator, books: Books) -> None:
+    """It has heard of none, so that the partner gets 404 for the story; told, it gives it. Nothing is published."""
+    house = operator.house
+    body = visit()
+    assert house.post_visit(body).status_code == 201
+    (sent,) = [each for each in house.sent(body) if each["partner"] == PARTNER]
+    url = f"{house.url('intake')}/v1/referrals/{sent['referral_id']}/story"
+    story = partial(house.client.get, url, headers=house.bearer("partner", PARTNER))
+    eventually(lambda: story().status_code == 200)
+    house.stop("intake")
+    books.change("intake", sql.SQL("TRUNCATE sent_referrals, inbox"))  # as the earlier release leaves it
+    house.start("intake")
+    assert story().status_code == 404
+    published = books.rows("intake", "SELECT count(*) FROM outbox")
+    (commands,) = blocks("Upgrading to cases told once")
+    for _ in range(2):
+        assert "ReferralSent" in operator.type(commands)
+        eventually(lambda: story().status_code == 200)
+    assert body["story"] in story().text
+    assert books.rows("intake", "SELECT count(*) FROM outbox") == published
+    query = "SELECT 1 FROM sent_referrals WHERE referral_id::text = %s AND state = 'sent'"
+    assert len(books.rows("intake", query, sent["referral_id"])) == 1
 
 
 def test_reporting_is_rebuilt_from_nothing(operator: Operator, books: Books) -> None:

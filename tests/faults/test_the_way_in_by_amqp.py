@@ -16,7 +16,6 @@ from services.chassis.postgres import EmbeddedPostgres
 from services.contracts.topology import SERVICES
 from tests.support import deadly, mortal
 from tests.support.books import Books
-from tests.support.databases import server_of
 from tests.support.house import House, eventually, visit
 from tests.support.letters import provide
 from tests.support.rabbit import Rabbit
@@ -26,19 +25,6 @@ SITE = "fs-moreuil"
 _RECORDED = "SELECT visit_id::text FROM visits WHERE visit_id::text = ANY(%s)"
 _TRANSACTIONS = "SELECT count(DISTINCT xmin::text) FROM visits WHERE visit_id::text = ANY(%s)"
 _EVENTS = "SELECT body::json -> 'data' ->> 'visit_id' FROM outbox WHERE body::json -> 'data' ->> 'visit_id' = ANY(%s)"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
-    """Start a PostgreSQL that only this module uses."""
-    with server_of(*SERVICES) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def vhost(vhosts: Callable[[], str]) -> str:
-    """Lend the module a vhost."""
-    return vhosts()
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from services.contracts.topology import SERVICES, exchange_of
 from tests.support.books import Books
 from tests.support.broker import listener
 from tests.support.crowd import Crowd, visitors
-from tests.support.house import House
+from tests.support.house import House, eventually
 
 _PUBLISHERS = ("intake", "orientation", "referral")
 _LEDGER = """SELECT body::json ->> 'id', routing_key FROM outbox WHERE recipient IS NULL AND position > %s
@@ -48,7 +48,7 @@ def test_two_of_each_have_one_effect_and_one_order(
         for crowd in crowds:
             crowd.start()
         crowds[1].wait_for(150)
-        shares = {service: second.handled(service) - before[service] for service in SERVICES[1:]}
+        shares = eventually(lambda: _shares(second, before), within=30)
         if killed:
             second.kill()
             crowds[0].finish()
@@ -69,10 +69,15 @@ def test_two_of_each_have_one_effect_and_one_order(
     first = sum(crowds[1].answers[one.visit_id] == 201 for one in guests)
     tell(
         f"two of each service{', one of each killed' if killed else ''}, 400 visits sent to both: {balance}; the"
-        f" second recorded {first} and handled {json.dumps(shares)} of the first 150;"
+        f" second recorded {first} and handled {json.dumps(shares)} at first;"
         f" settled {took:.1f} s after the last answer"
     )
     assert balance.even, str(balance)
-    assert all(share > 0 for share in shares.values())
     assert 0 < first < 400
     assert killed or answers == {(200, 201): 400}
+
+
+def _shares(house: House, before: dict[str, int]) -> dict[str, int]:
+    """How much each of its services has handled since, once all have handled something."""
+    shares = {service: house.handled(service) - before[service] for service in SERVICES[1:]}
+    return shares if all(shares.values()) else {}

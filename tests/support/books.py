@@ -68,12 +68,12 @@ class Books:
         """Wait until nothing is under way any more and all has arrived; how many seconds that took."""
         started = time.monotonic()
         ids = [one.visit_id for one in visitors]
-        sent = sum(state == "sent" for one in visitors for _, _, state in one.referrals)
+        opened = sum(len(one.referrals) for one in visitors)
 
         def arrived() -> bool:
             return (
                 len(self.rows("reporting", _VISITS, ids)) >= len(ids)
-                and len(self.rows("reporting", _STEPS, ids)) >= sent
+                and len(self.rows("reporting", _STEPS, ids)) >= opened
                 and not any(self.rows(service, _PENDING)[0][0] for service in ("intake", "orientation", "referral"))
                 and not self.rows("referral", _PENDING_OUTSIDE)[0][0]
             )
@@ -88,7 +88,6 @@ class Books:
         ids = [one.visit_id for one in visitors]
         everyone, oriented = Counter(ids), Counter(one.visit_id for one in visitors if one.oriented)
         referrals = Counter((one.visit_id, *referral) for one in visitors for referral in one.referrals)
-        sent = Counter({key: number for key, number in referrals.items() if key[-1] == "sent"})
         found_referrals = self.rows("referral", _REFERRALS, ids)
         found_steps = self.rows("reporting", _STEPS, ids)
         books: dict[str, tuple[Counter[Any], Counter[Any]]] = {
@@ -97,7 +96,7 @@ class Books:
             "OrientationProposed": (oriented, self._ids("orientation", _EVENTS, "%OrientationProposed%", among=ids)),
             "referrals": (referrals, Counter(row[:4] for row in found_referrals)),
             "visits counted": (everyone, self._ids("reporting", _VISITS, ids)),
-            "referrals counted": (sent, Counter(row[:4] for row in found_steps)),
+            "referrals followed": (referrals, Counter(row[:4] for row in found_steps)),
         }
         lost = {name: (wanted - found).total() for name, (wanted, found) in books.items()}
         double = {name: (found - wanted).total() for name, (wanted, found) in books.items()}

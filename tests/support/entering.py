@@ -15,7 +15,7 @@ HERE = {"Sec-Fetch-Site": "same-origin"}
 
 def invited(house: House, role: Role = "agent", org: str = "fs-moreuil", valid: float = 24) -> str:
     """An invitation, as `relais invite` makes it."""
-    return house.tokens.invite(role, org, service="orientation", valid=timedelta(hours=valid))
+    return house.tokens.invite(role, org, "orientation", valid=timedelta(hours=valid))
 
 
 def enter(browser: httpx.Client, invitation: str, **headers: str) -> httpx.Response:

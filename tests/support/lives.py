@@ -19,23 +19,47 @@ from services.contracts.codes import (
     Waiting,
 )
 from services.contracts.envelope import CloudEvent, EventData
-from services.contracts.intake import NeedFacts, VisitRecorded
+from services.contracts.intake import (
+    AgreementGiven,
+    AgreementWithdrawn,
+    CasesMerged,
+    CasesUnmerged,
+    NeedFacts,
+    VisitRecorded,
+)
 from services.reporting import handlers
 
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 S = ReferralState
 Told = tuple[Callable[[CloudEvent[Any], Work], None], CloudEvent[Any]]
+_HANDLERS: dict[type[EventData], Any] = {
+    VisitRecorded: handlers.count_visit,
+    events.ReferralHeld: handlers.hold_referral,
+    events.ReferralSent: handlers.count_referral,
+    AgreementGiven: handlers.agree,
+    AgreementWithdrawn: handlers.disagree,
+    CasesMerged: handlers.join,
+    CasesUnmerged: handlers.part,
+}
 
 
 def told(data: EventData, days: float = 0) -> Told:
     """An event of so many days after noon, with who handles it."""
-    handler: Any = handlers.move_referral
-    if isinstance(data, VisitRecorded):
-        handler = handlers.count_visit
-    elif isinstance(data, events.ReferralSent):
-        handler = handlers.count_referral
+    handler = _HANDLERS.get(type(data), handlers.move_referral)
     time = NOON + timedelta(days=days)
     return handler, CloudEvent(data=data, id=str(uuid4()), type=data.TYPE, source=f"/relais/{data.SERVICE}", time=time)
+
+
+def agreed(case: UUID, recipient: str, days: float, *, sensitive: bool = False) -> Told:
+    """The person agreed, so many days after noon."""
+    at = NOON + timedelta(days=days)
+    return told(AgreementGiven(case=case, recipient=recipient, sensitive=sensitive, at=at), days)
+
+
+def withdrew(case: UUID, recipient: str, days: float, reason: Any = "withdrawn") -> Told:  # noqa: ANN401 - a Literal
+    """The person agrees no more."""
+    at = NOON + timedelta(days=days)
+    return told(AgreementWithdrawn(case=case, recipient=recipient, at=at, reason=reason), days)
 
 
 def take(app: App, *letters: Told) -> None:
@@ -60,6 +84,21 @@ class Life:
         more = {"department": "59", "reason": "r", "due_at": NOON, "step": 1}
         self.sent = events.ReferralSent(referral_id=self.id, case=case, partner=partner, **facts, **more)
         self.letters = [told(self.sent, self.days)]
+
+    @classmethod
+    def held(cls, case: UUID, **facts: Any) -> "Life":  # noqa: ANN401 - any field
+        """One that waits for the person's agreement."""
+        life = cls(case, **facts)
+        told_of = {name: getattr(life.sent, name) for name in events.ReferralHeld.model_fields}
+        life.letters = [told(events.ReferralHeld(**told_of), life.days)]
+        life.state = S.AWAITING_AGREEMENT
+        return life
+
+    def left(self, days: float) -> "Life":
+        """What waited is sent."""
+        self.state, self.step = S.SENT, self.step + 1
+        self.letters.append(told(self.sent.model_copy(update={"step": self.step}), days))
+        return self
 
     def then(
         self,
@@ -95,7 +134,7 @@ class Life:
         return following
 
 
-def visit(case: UUID, **facts: Any) -> VisitRecorded:  # noqa: ANN401 - any field
+def visit(case: UUID | None, **facts: Any) -> VisitRecorded:  # noqa: ANN401 - any field
     """One visit at noon at Hem."""
     return VisitRecorded.model_validate(
         {

@@ -51,6 +51,7 @@ def _change_contracts() -> None:
     _say_more(referral, "ReferralSent", "PartnerReferralSent", *(event.__name__ for event in referral.MOVED))
     changed = {event: getattr(referral, event.__name__) for event in referral.MOVED}
     referral.MOVED = tuple(changed.values())
+    referral.EVENT_INTO = {state: changed[event] for state, event in referral.EVENT_INTO.items()}
     referral.SEEN_BY_PARTNERS = {changed[event]: view for event, view in referral.SEEN_BY_PARTNERS.items()}
     from services.referral import forms  # noqa: PLC0415 - finds the changed classes
 

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Row, select
 
-from services.chassis.app import App
+from services.chassis.app import App, D
 from services.chassis.clock import Clock
 from services.chassis.database import Database
 from services.chassis.settings import Settings
@@ -19,9 +19,11 @@ from services.chassis.tokens import Caller
 from services.chassis.vault import Vault
 from services.contracts.codes import Category, Need
 from services.contracts.envelope import CloudEvent
+from services.contracts.intake import AgreementGiven, AgreementWithdrawn, CasesMerged, CasesUnmerged
 from services.contracts.orientation import OrientationProposed, Proposal, Recipient
 from services.network import Network, load
-from services.referral import deadlines, handlers, toward_sites
+from services.referral import agreements, deadlines, handlers, toward_sites
+from services.referral import joined as merging
 from services.referral.forms import AnswerForm, ReferralForm, WithdrawForm
 from services.referral.tables import history, referrals
 
@@ -93,14 +95,38 @@ class Desk:
             id=str(uuid4()), source="/relais/orientation", type=data.TYPE, time=self.clock.now(), data=data
         )
         with self.app.work() as work:
-            handlers.open_referrals(event, work, self.office.network)
+            handlers.open_referrals([event], work, self.office.network)
         with self.app.read() as connection:
             last = select(referrals.c.id).order_by(referrals.c.change.desc()).limit(1)
             return UUID(str(connection.execute(last).scalar_one()))
 
-    def send(self, sender: str, site: str = SITE) -> UUID:
+    def decide(self, case: UUID, recipient: str, *, at: datetime, given: bool, sensitive: bool = False) -> None:
+        """What a person decides after a visit."""
+        yes = AgreementGiven(case=case, recipient=recipient, sensitive=sensitive, at=at)
+        no = AgreementWithdrawn(case=case, recipient=recipient, at=at, reason="withdrawn")
+        with self.app.work() as work:
+            if given:
+                agreements.decide([self._event(yes)], work, self.office.network)
+            else:
+                agreements.decide([self._event(no)], work, self.office.network)
+
+    def join(self, case: UUID, merged: UUID, *, joined: bool = True) -> None:
+        """Two cases are one person's, or are not after all."""
+        with self.app.work() as work:
+            if joined:
+                merging.join([self._event(CasesMerged(case=case, merged=merged))], work, self.office.network)
+            else:
+                merging.part(self._event(CasesUnmerged(case=case, merged=merged)), work)
+
+    def _event(self, data: D) -> CloudEvent[D]:
+        now = self.clock.now()
+        return CloudEvent[D].model_construct(
+            id=str(uuid4()), source="/relais/intake", type=data.TYPE, time=now, data=data
+        )
+
+    def send(self, sender: str, site: str = SITE, about: UUID | None = None) -> UUID:
         """Have a partner send somebody to a site; the referral's id."""
-        form = ReferralForm(referral_id=uuid4(), site=site, need=Need.DECLARER_REVENUS, agreed=True)
+        form = ReferralForm(referral_id=uuid4(), site=site, need=Need.DECLARER_REVENUS, agreed=True, about=about)
         toward_sites.send(form, partner(sender), self.app, self.office.network, TRACE)
         return form.referral_id
 

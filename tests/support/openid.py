@@ -29,6 +29,17 @@ class OpenIdProvider:
         self.secret_file = folder / "client-secret"
         self.secret_file.write_text(f"{SECRET}\n")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """How a house is told of this provider, and that its certificate is to be trusted."""
+        return {
+            "RELAIS_OIDC_ISSUER": self.issuer,
+            "RELAIS_OIDC_CLIENT_ID": CLIENT,
+            "RELAIS_OIDC_CLIENT_SECRET_FILE": str(self.secret_file),
+            "RELAIS_OIDC_SCOPE": "openid relais",
+            "SSL_CERT_FILE": str(self.authority.ca_path),
+        }
+
     def start(self, *homes: str, claims_by_userinfo: bool = True) -> None:
         """Serve the client Relais, whose services are reached at `homes`, and a neighbour of it."""
         client = {

@@ -16,6 +16,7 @@ from services.contracts.codes import REFERRAL_STATE_LABELS
 from services.contracts.envelope import CloudEvent
 from services.contracts.referral import FOR_PARTNERS
 from services.contracts.topology import SERVICES
+from services.intake.case_forms import AccessesView, AgreementsView, Joined, Matches, SearchForm, StoryView
 from services.intake.forms import VisitAnswer, VisitForm
 from services.network import load_files
 from services.referral.domain.life import DUTIES, drawn
@@ -28,6 +29,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 SAMPLES = {
     "$(date -Iseconds)": "2026-11-20T09:30:00+01:00",
     "$(python3 -c 'import uuid; print(uuid.uuid4())')": "0193508e-7a5c-7cc1-9a59-3f6d0c7a2b11",
+    "$case": "d5479149-c099-409d-9aa9-c064138716e3",
 }
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -53,13 +55,19 @@ def form_of(document: dict[str, Any]) -> type[BaseModel] | None:
     if "needs" in document:
         return VisitForm if "visit_id" in document else None
     for field, form in (
+        ("matches", Matches),
+        ("merged", Joined),
+        ("agreements", AgreementsView),
+        ("accesses", AccessesView),
         ("reference", VisitAnswer),
         ("specversion", CloudEvent),
+        ("stories", StoryView),
         ("step", AnswerTaken),
         ("answer_id", PostedAnswer if "referral_id" in document else AnswerForm),
         ("agreed", ReferralForm),
         ("state", ReferralTaken),
         ("reason", WithdrawForm),
+        ("person", SearchForm),
     ):
         if field in document:
             return form

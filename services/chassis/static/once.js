@@ -6,3 +6,4 @@ button.form.addEventListener("submit", () => {
 addEventListener("pageshow", (event) => {
   if (event.persisted) button.disabled = false;
 });
+if ("atOnce" in button.dataset) button.form.requestSubmit(button);

@@ -11,7 +11,6 @@ from datetime import date, datetime, time, timedelta
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from services.contracts.codes import (
     EMPLOYMENT_NEEDS,
@@ -27,6 +26,7 @@ from services.contracts.codes import (
     Public,
     Sex,
 )
+from services.contracts.paris import PARIS
 from services.intake.samples import words
 from services.intake.samples.every_line import EVERY_LINE, Situation
 
@@ -35,7 +35,6 @@ HISTORY_VISITS, LIVE_VISITS = 240, 160
 # A live visit may be 7 days old at most; the seventh is left out so that the hour of sending does not matter.
 LIVE_DAYS, YEAR_DAYS = 6, 365
 
-_PARIS = ZoneInfo("Europe/Paris")
 _NAMESPACE = UUID("5d0f6c1e-3c2b-5f0a-9d57-0b6b1f0e7a11")
 
 
@@ -116,7 +115,7 @@ def _working_days(first: date, last: date) -> list[date]:
 
 def _moment(random: Random, day: date) -> datetime:
     """Between 9:00 and 16:59 in Paris."""
-    return datetime.combine(day, time(random.randrange(9, 17), random.randrange(60)), tzinfo=_PARIS)
+    return datetime.combine(day, time(random.randrange(9, 17), random.randrange(60)), tzinfo=PARIS)
 
 
 def _visit(random: Random, visit_id: UUID, site: _Site, mode: Mode, at: datetime) -> dict[str, Any]:

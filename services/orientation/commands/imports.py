@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from services.chassis import commands
 from services.chassis.clock import Clock
 from services.chassis.migrate import migrate
-from services.orientation.asking import paris_day
+from services.contracts.paris import paris_day
 
 Everything = Annotated[bool, typer.Option("--all", help="Name every row, not the first 20 of each kind.")]
 DATED = re.compile(r"\d{4}-\d{2}-\d{2}")

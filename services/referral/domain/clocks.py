@@ -4,12 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo
 
 from services.contracts.codes import ReferralState, Waiting
+from services.contracts.paris import PARIS, paris_day
 from services.referral.domain.life import OPEN, UNANSWERED
 
-PARIS = ZoneInfo("Europe/Paris")
 # An accepted referral without any news ends after so many calls to the partner's named contact, at the next one.
 CALLS = 3
 S = ReferralState
@@ -52,12 +51,12 @@ def end_of(day: date) -> datetime:
 
 def after_days(since: datetime, days: int) -> datetime:
     """The end of the n-th day after `since`."""
-    return end_of(since.astimezone(PARIS).date() + timedelta(days=days))
+    return end_of(paris_day(since) + timedelta(days=days))
 
 
 def after_business_days(since: datetime, days: int, is_holiday: IsHoliday) -> datetime:
     """The end of the n-th business day after `since`; weekends and holidays do not count."""
-    day, left = since.astimezone(PARIS).date(), days
+    day, left = paris_day(since), days
     while left:
         day += timedelta(days=1)
         if day.weekday() < 5 and not is_holiday(day):  # noqa: PLR2004 - Saturday is 5

@@ -1,6 +1,5 @@
-"""The life of a referral: which state may follow which, by whom, who owes the next action, who agreed to what."""
+"""The life of a referral: which state may follow which, by whom, who owes the next action."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid5
@@ -8,7 +7,6 @@ from uuid import UUID, uuid5
 from services.contracts.codes import (
     REFERRAL_STATE_LABELS,
     SENSITIVE_NEEDS,
-    Category,
     DeclineReason,
     Need,
     ReferralState,
@@ -19,11 +17,12 @@ S = ReferralState
 
 
 class Side(StrEnum):
-    """Where somebody stands toward a referral: who got it, who sent it, and the clock."""
+    """Where somebody stands toward a referral: who got it, who sent it, the clock, and whom it is about."""
 
     RECIPIENT = "recipient"
     SENDER = "sender"
     CLOCK = "clock"
+    PERSON = "person"
 
 
 _AT_WORK = frozenset({S.IN_PROGRESS, S.ON_HOLD, S.COMPLETED, S.FAILED})
@@ -51,6 +50,7 @@ WAYS: dict[ReferralState, dict[Side, frozenset[ReferralState]]] = {
     state: {Side.RECIPIENT: _ANSWERS[state], **_END_OF_OPEN} if state in OPEN else _AFTER_THE_END for state in S
 }
 WAYS[S.ENTERED_IN_ERROR] = {}
+WAYS[S.AWAITING_AGREEMENT] = {Side.PERSON: frozenset({S.SENT}), **WAYS[S.AWAITING_AGREEMENT]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +96,6 @@ def withdrawn_state(reason: WithdrawReason) -> ReferralState:
     return S.ENTERED_IN_ERROR if reason is WithdrawReason.ENTERED_IN_ERROR else S.WITHDRAWN
 
 
-def first_state(
-    partner: str, category: Category, agreed: Collection[str], *, reveals_health: bool, sensitive_agreed: bool
-) -> ReferralState:
-    """`sent` when the person agreed to this partner or its category, and to what the referral itself reveals."""
-    covered = partner in agreed or category in agreed
-    return S.SENT if covered and (sensitive_agreed or not reveals_health) else S.AWAITING_AGREEMENT
-
-
 def tells_health(need: Need, *, sender_reveals: bool) -> bool:
     """Whether a partner's referral alone tells a health or disability fact: by the need, or by who sends it."""
     return need in SENSITIVE_NEEDS or sender_reveals
@@ -138,8 +130,8 @@ def drawn() -> str:
     """The states and their ways as a Mermaid diagram: what the guides show."""
     lines = ["stateDiagram-v2", "  [*] --> awaiting", "  [*] --> sent"]
     lines += [f"  {_name(state)}: {REFERRAL_STATE_LABELS[state]} ({state})" for state in S]
-    lines.append(f"  {_name(S.AWAITING_AGREEMENT)} --> {_name(S.SENT)}: accord de la personne")
     by = {Side.RECIPIENT: "réponse", Side.SENDER: "retrait", Side.CLOCK: "délai dépassé"}
+    by[Side.PERSON] = "accord de la personne"
     for state in (state for state in S if state in OPEN):
         for side, wanted in WAYS[state].items():
             lines += [

@@ -9,7 +9,7 @@ from services.contracts.codes import (
     WITHDRAW_REASON_LABELS,
     ReferralState,
 )
-from services.referral.domain.clocks import PARIS
+from services.contracts.paris import paris
 
 NBSP, NARROW = "\u00a0", "\u202f"
 S = ReferralState
@@ -45,7 +45,7 @@ _STATES = {
 
 def day(at: datetime, now: datetime) -> str:
     """`mardi 24 novembre`, in Paris; with the year where it is another one than now's."""
-    told, today = at.astimezone(PARIS), now.astimezone(PARIS)
+    told, today = paris(at), paris(now)
     number = "1er" if told.day == 1 else str(told.day)
     year = f"{NBSP}{told.year}" if told.year != today.year else ""
     return f"{_DAYS[told.weekday()]}{NBSP}{number}{NBSP}{_MONTHS[told.month - 1]}{year}"
@@ -53,7 +53,7 @@ def day(at: datetime, now: datetime) -> str:
 
 def moment(at: datetime, now: datetime) -> str:
     """`mardi 24 novembre à 14 h 30`, in Paris."""
-    told = at.astimezone(PARIS)
+    told = paris(at)
     minutes = f"{NBSP}{told.minute:02}" if told.minute else ""
     return f"{day(at, now)} à{NBSP}{told.hour}{NBSP}h{minutes}"
 

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from services.contracts.codes import (
     AGE_BAND_LABELS,
@@ -20,7 +19,6 @@ from services.contracts.codes import (
 )
 
 # A visit at 23:30 UTC in summer is the next day's for the site that counts it.
-PARIS = ZoneInfo("Europe/Paris")
 HIDDEN_UP_TO = 10
 # A referral that ended so is a bounce ("renvoi"): the person has to be told of another place.
 BOUNCED = frozenset({ReferralState.DECLINED, ReferralState.EXPIRED})
@@ -81,11 +79,6 @@ _CODED: dict[By, Mapping[Any, str]] = {
     By.SEX: SEX_LABELS,
     By.CLASS: VISIT_CLASS_LABELS,
 }
-
-
-def paris_day(instant: datetime) -> date:
-    """The calendar day of an aware instant, as the sites count it."""
-    return instant.astimezone(PARIS).date()
 
 
 def last_twelve_months(today: date) -> tuple[date, date]:

@@ -1,7 +1,7 @@
 """A case's timeline, told in French: one sentence for each thing that happened."""
 
 from collections.abc import Callable, Mapping
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -13,10 +13,13 @@ from services.contracts.codes import (
     REFERRAL_STATE_LABELS,
     WAITING_LABELS,
     WITHDRAW_REASON_LABELS,
+    Category,
+    Need,
     ReferralState,
     Waiting,
     WithdrawReason,
 )
+from services.contracts.paris import paris_day
 from services.reporting.domain.figures import OUTCOME_LABELS, french_day
 
 Codes = Mapping[str, Any]
@@ -45,6 +48,28 @@ _SOMEBODY = {
 }
 
 
+# What whoever has an open referral owes, in the words of the referral itself.
+_OWED = {
+    ReferralState.SENT: "accuser réception",
+    ReferralState.RECEIVED: "accepter ou décliner",
+    ReferralState.ACCEPTED: "commencer, fixer un rendez-vous",
+    ReferralState.IN_PROGRESS: "donner des nouvelles ou conclure",
+    ReferralState.ON_HOLD: "reprendre ou conclure",
+}
+_CATEGORIES: dict[str, str] = {
+    Category.STATE: "les services de l’État",
+    Category.DEPARTMENT: "le Département",
+    Category.OPERATOR: "les opérateurs",
+    Category.LOCAL: "les partenaires locaux",
+    Category.SITE: "les France services",
+}
+_DECIDED = {
+    "withdrawn": "Accord retiré",
+    "objection": "Opposition de la personne",
+    "restriction": "Limitation demandée par la personne",
+}
+
+
 def timeline_sentence(kind: str, site: str | None, codes: Codes, names: Names) -> str:
     """One entry of a case's timeline in French; `names` gives sites and partners theirs."""
     if kind == "visit":
@@ -57,10 +82,69 @@ def timeline_sentence(kind: str, site: str | None, codes: Codes, names: Names) -
         return "Proposition\u00a0: " + "\u202f; ".join(_proposal_words(each, names) for each in codes["proposals"])
     if kind == "referral-sent":
         return _sending_words(codes, names)
+    if kind in _DECISIONS:
+        return _DECISIONS[kind](codes, names)
     words = _WORDS.get(kind.removeprefix("referral-"), _answer_words)(codes, names)
     if codes.get("appointment_day"):
         words += f", rendez-vous le {french_day(date.fromisoformat(codes['appointment_day']))}"
     return words
+
+
+def owed(state: ReferralState, due_at: datetime | None, appointment: date | None) -> str:
+    """What whoever has an open referral owes, and by when: `accuser réception, au plus tard le 25 novembre 2026`."""
+    words = _OWED.get(state, "répondre")
+    if due_at:
+        words += f", au plus tard le {french_day(paris_day(due_at))}"
+    return f"{words} (rendez-vous le {french_day(appointment)})" if appointment else words
+
+
+def waiting_sentence(state: ReferralState, name: str, due_at: datetime | None, appointment: date | None) -> str:
+    """Who owes what; before the sending it is any site that the person comes to."""
+    if state is ReferralState.AWAITING_AGREEMENT:
+        return f"Le site où vient la personne\u00a0: demander son accord, rien n’est envoyé à {name}"
+    return f"{name}\u00a0: {owed(state, due_at, appointment)}"
+
+
+def ended_words(state: str, reason: str | None) -> str:
+    """How it ended: `déclinée (plus de place)`."""
+    ending = str(REFERRAL_STATE_LABELS[ReferralState(state)]).lower()
+    return f"{ending} ({REASON_LABELS.get(reason, reason)})" if reason else ending
+
+
+def ended_sentence(need: str, where: str, state: str, reason: str | None) -> str:
+    """What was tried, where, and how it ended: `Se loger, conseil départemental : déclinée (plus de place)`."""
+    return f"{NEED_LABELS.get(Need(need), need)}, {where}\u00a0: {ended_words(state, reason)}"
+
+
+def _agreement_words(codes: Codes, names: Names) -> str:
+    health = ", faits de santé et de handicap compris" if codes.get("sensitive") else ""
+    return f"Accord de la personne pour {_recipient(codes['recipient'], names)}{health}"
+
+
+def _withdrawn_words(codes: Codes, names: Names) -> str:
+    words = _DECIDED.get(codes.get("reason") or "", "Accord retiré")
+    return f"{words}\u00a0: plus rien n’est transmis ({_recipient(codes['recipient'], names)})"
+
+
+def _joined_words(_codes: Codes, _names: Names) -> str:
+    return "Deux dossiers de la même personne réunis"
+
+
+def _parted_words(_codes: Codes, _names: Names) -> str:
+    return "Dossiers séparés\u00a0: ce n’était pas la même personne"
+
+
+_DECISIONS: dict[str, Callable[[Codes, Names], str]] = {
+    "agreement-given": _agreement_words,
+    "agreement-withdrawn": _withdrawn_words,
+    "case-merged": _joined_words,
+    "case-unmerged": _parted_words,
+}
+
+
+def _recipient(recipient: str, names: Names) -> str:
+    """A partner's name, or a category in words."""
+    return _CATEGORIES.get(recipient) or names.get(recipient, recipient)
 
 
 def _sending_words(codes: Codes, names: Names) -> str:
@@ -74,6 +158,11 @@ def _sending_words(codes: Codes, names: Names) -> str:
         before = codes.get("previous_partner")
         words += f", à la suite {_to('de', before, names) if before else 'd’une autre'}"
     return f"{words}\u00a0: {need}"
+
+
+def _held_words(codes: Codes, names: Names) -> str:
+    need = NEED_LABELS.get(codes["need"], codes["need"])
+    return f"Orientation {_to('vers', codes['partner'], names)} en attente de l’accord de la personne\u00a0: {need}"
 
 
 def _answer_words(codes: Codes, _names: Names) -> str:
@@ -123,6 +212,7 @@ def _rerouting_words(codes: Codes, names: Names) -> str:
 
 
 _WORDS: dict[str, Callable[[Codes, Names], str]] = {
+    ReferralState.AWAITING_AGREEMENT: _held_words,
     ReferralState.IN_PROGRESS: _news_words,
     ReferralState.ON_HOLD: _news_words,
     ReferralState.WITHDRAWN: _withdrawal_words,

@@ -17,13 +17,11 @@ from services.chassis.migrate import migrate
 from services.contracts.topology import SERVICES
 from tests.support.databases import all_of
 
-# Only what keeps free text has keys, and only what has pages with a login has sessions.
+# Only what keeps free text has keys.
 ONLY_OF = {
     "webhook_secrets": {"referral"},
     "webhook_deliveries": {"referral"},
     "vault_keys": {"intake", "referral"},
-    "sessions": {"orientation", "referral"},
-    "invitations_used": {"orientation", "referral"},
 }
 
 

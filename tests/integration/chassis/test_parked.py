@@ -11,7 +11,7 @@ from services.chassis.inbox import Failure
 from services.contracts.envelope import CONTENT_TYPE
 
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
-VISITS, ORIENTATIONS = "reporting.VisitRecorded", "reporting.OrientationProposed"
+VISITS, ORIENTATIONS = "reporting.from-intake", "reporting.from-orientation"
 
 
 @pytest.fixture

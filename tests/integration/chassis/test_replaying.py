@@ -22,7 +22,7 @@ from tests.support.rabbit import Rabbit
 
 NOW = datetime(2026, 11, 20, 8, 30, tzinfo=UTC)
 VISIT, SENT = "fr.relais.VisitRecorded.v1", "fr.relais.ReferralSent.v1"
-QUEUE = "reporting.VisitRecorded"
+QUEUE = "reporting.from-intake"
 
 
 @pytest.fixture
@@ -44,6 +44,11 @@ def write(database: Database, numbers: range, at: datetime = NOW, kind: str = VI
     """Append numbered events, written at a time."""
     with database.begin() as connection:
         outbox.append(connection, [Entry(to, kind, "k", json.dumps({"number": number})) for number in numbers], at)
+
+
+def wanted(since: datetime | None = None) -> replaying.Wanted:
+    """All visits since."""
+    return replaying.Wanted(QUEUE, ["VisitRecorded"], since)
 
 
 def waiting(url: str, queue: str = QUEUE) -> int:
@@ -95,11 +100,11 @@ def test_only_what_the_consumer_takes_is_sent_and_only_from_inside(database: Dat
     write(database, range(960, 962), to="one")
     write(database, range(251, 302))
     with reader(url) as read:
-        sent = replaying.replay(database, url, {"VisitRecorded": QUEUE})
+        sent = replaying.replay(database, url, wanted())
     assert (sent.events, sent.messages, sent.begins) == ({"VisitRecorded": 301}, 4, None)
     assert numbers(read) == list(range(1, 302))
     assert Counter(kind for kind, _ in read) == {BATCH_CONTENT_TYPE: 3, CONTENT_TYPE: 1}
-    assert [waiting(url, other) for other in ("orientation.VisitRecorded", "reporting.ReferralSent")] == [0, 0]
+    assert [waiting(url, other) for other in ("orientation.from-intake", "reporting.from-referral")] == [0, 0]
 
 
 def test_a_ledger_is_entered_at_any_time_however_many_positions_are_missing(database: Database, url: str) -> None:
@@ -112,7 +117,7 @@ def test_a_ledger_is_entered_at_any_time_however_many_positions_are_missing(data
     for day in (0, 1, 4, 5, 10, 19):
         for since, first in ((timedelta(0), day * 10), (timedelta(seconds=1), day * 10 + 10)):
             with reader(url) as read:
-                sent = replaying.replay(database, url, {"VisitRecorded": QUEUE}, NOW + timedelta(days=day) + since)
+                sent = replaying.replay(database, url, wanted(NOW + timedelta(days=day) + since))
             assert sent.events["VisitRecorded"] == 200 - first
             assert numbers(read) == list(range(first, 200))
 
@@ -124,7 +129,7 @@ def test_nothing_is_sent_to_a_consumer_that_does_not_run(
     monkeypatch.setattr(replaying, "_READER_SECONDS", 0.5)
     write(database, range(10))
     with pytest.raises(NobodyReads, match=QUEUE):
-        replaying.replay(database, url, {"VisitRecorded": QUEUE})
+        replaying.replay(database, url, wanted())
     assert waiting(url) == 0
 
 
@@ -139,7 +144,7 @@ def test_no_more_is_sent_than_the_consumer_takes(
     with reader(url, takes=3):
         replay = threading.Thread(
             target=lambda: replaying.replay(
-                database, url, {"VisitRecorded": QUEUE}, tell=lambda done, total: told.append((done, total))
+                database, url, wanted(), tell=lambda done, total: told.append((done, total))
             ),
         )
         replay.start()
@@ -161,7 +166,7 @@ def test_an_empty_ledger_is_soon_sent(database: Database, url: str, missing: flo
     """Nothing there, or nothing so late."""
     if missing < 1:
         write(database, range(10))
-    sent = replaying.replay(database, url, {"VisitRecorded": QUEUE}, NOW + timedelta(days=1))
+    sent = replaying.replay(database, url, wanted(NOW + timedelta(days=1)))
     assert (sent.events, sent.messages) == ({"VisitRecorded": 0}, 0)
 
 
@@ -180,9 +185,9 @@ def test_the_operators_account_may_do_it_and_a_services_may_not(
         rabbit.add_user(user, "secret")
         rabbit.permit(user, vhost, **rights[user])
     with reader(url) as read:
-        replaying.replay(database, rabbit.url(vhost, "operator", "secret"), {"VisitRecorded": QUEUE})
+        replaying.replay(database, rabbit.url(vhost, "operator", "secret"), wanted())
         with pytest.raises(replaying.AWAY):
-            replaying.replay(database, rabbit.url(vhost, "intake", "secret"), {"VisitRecorded": QUEUE})
+            replaying.replay(database, rabbit.url(vhost, "intake", "secret"), wanted())
     assert numbers(read) == list(range(10))
     for user in ("operator", "intake"):
         rabbit.delete_user(user)

@@ -281,9 +281,10 @@ def test_the_accounts_of_the_deployed_file_are_enough(office: Office) -> None:
     assert office("provision", **changes)[0] == 0
     code, _, err = office("revoke", office.partner, "--purge-queue", **changes)
     assert (code, "was refused" in err) == (2, True), err
+    assert f"partner.{office.partner}" in {user["name"] for user in office.rabbit.api("GET", "/users")}
     nothing = {"write": "^$", "read": "^$"}
     office.rabbit.permit(user, office.vhosts["partners"], configure="^out\\..*$", **nothing)
-    assert office("revoke", office.other, "--purge-queue", **changes)[0] == 0
+    assert office("revoke", office.partner, "--purge-queue", **changes)[0] == 0
     office.rabbit.delete_user(user)
 
 

@@ -112,7 +112,9 @@ class Matrix:
 def _services(passwords: dict[str, str]) -> Iterator[Actor]:
     """Those services that consume, each beside another."""
     queues = {
-        service: topology.queue_of(service, events[0]) for service, events in topology.SUBSCRIPTIONS.items() if events
+        service: topology.queue_of(service, events[0].SERVICE)
+        for service, events in topology.SUBSCRIPTIONS.items()
+        if events
     }
     publishers = ("intake", "orientation", "referral")
     for service, queue in queues.items():
@@ -152,7 +154,7 @@ def _deployed(passwords: dict[str, str]) -> dict[str, Any]:
             for name in names
         ],
         "queues": [
-            {"vhost": NAMES.internal, "name": topology.queue_of(service, events[0]), "durable": True}
+            {"vhost": NAMES.internal, "name": topology.queue_of(service, events[0].SERVICE), "durable": True}
             | {"auto_delete": False, "arguments": {"x-queue-type": "quorum"}}
             for service, events in topology.SUBSCRIPTIONS.items()
             if events

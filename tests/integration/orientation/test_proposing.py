@@ -59,7 +59,7 @@ def receive(app: App, poison: UUID, *visits: VisitRecorded) -> None:
             if event.data.visit_id == poison:
                 raise ZeroDivisionError
 
-    handling = Handling(app, VisitRecorded, "orientation.VisitRecorded", call)
+    handling = Handling(app, "orientation.from-intake", {VisitRecorded: call})
     received = Received[VisitRecorded]()
     for each in visits:
         body = wrap(each, id_=str(uuid4()), time=NOON, base_url="https://relais.example", traceparent=None)

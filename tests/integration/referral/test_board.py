@@ -150,6 +150,27 @@ def test_whom_nobody_took_on_is_to_be_seen_again(desk: Desk, end: str) -> None:
     assert held(follow_up(desk))["again"] == []
 
 
+def test_a_visit_of_any_of_joined_cases_orients_the_person_anew(desk: Desk) -> None:
+    """Whichever of them is the older, while they are read as one."""
+    for older in (True, False):
+        data = proposed(agreed=("local",))
+        referral, other = desk.open(data), uuid4()
+        assert data.case is not None
+        desk.answer(referral, partner(HELPS), "declined", reason="not-eligible")
+        desk.clock.move(minutes=1)
+        new = {"orientation_id": uuid4(), "visit_id": uuid4(), "case": other}
+        desk.open(data.model_copy(update=new))
+        assert held(follow_up(desk))["again"] == [referral]
+        pair = (data.case, other) if older else (other, data.case)
+        desk.join(*pair)
+        assert held(follow_up(desk))["again"] == []
+        desk.clock.move(minutes=1)
+        desk.join(*pair, joined=False)
+        assert held(follow_up(desk))["again"] == [referral]
+        desk.clock.move(minutes=1)
+        desk.join(*pair)
+
+
 def test_nobody_is_to_be_seen_again_for_ever(desk: Desk) -> None:
     """After ninety days it leaves the list."""
     referral = desk.open(proposed(agreed=("local",)))

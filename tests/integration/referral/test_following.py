@@ -1,10 +1,12 @@
 """What whoever sent a referral, and whoever got it, reads of it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from threading import Thread
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import select
 
 from services.chassis.errors import Rejected
 from services.chassis.tokens import Caller
@@ -12,6 +14,7 @@ from services.contracts.codes import Need
 from services.referral import board, queries, toward_sites
 from services.referral.forms import ReferralForm, ReferralsQuery, ReferralView
 from services.referral.page_forms import BoardQuery
+from services.referral.tables import referrals
 from tests.support.office import AGENT, COUNTER, HELPS, THEN, TRACE, Desk, partner, proposed
 
 APPOINTMENT = {"at": "2026-11-26T09:00:00+01:00", "place": "3 rue de l’Église, Roye", "contact": "Mme N’Diaye"}
@@ -158,6 +161,23 @@ def test_a_note_to_a_site_is_read_there_and_by_its_sender(desk: Desk) -> None:
     toward_sites.send(form, partner(HELPS), desk.app, desk.office.network, TRACE)
     notes = [seen(desk, by, UUID(int=7)) for by in (Caller("agent", "fs-roye", "x"), partner(HELPS), AGENT)]
     assert [one and one.note for one in notes] == ["Seul en ligne", "Seul en ligne", None]
+
+
+@pytest.mark.parametrize("action", ["answer", "withdraw"])
+def test_nobody_waits_for_what_is_not_theirs(desk: Desk, action: str) -> None:
+    """While its partner answers, a stranger is refused at once, as for a number that nobody has."""
+    referral, stranger = desk.open(), partner(THEN)
+
+    def refusal(number: UUID) -> Rejected:
+        with pytest.raises(Rejected) as refused:
+            desk.answer(number, stranger, "received") if action == "answer" else desk.withdraw(number, stranger)
+        return refused.value
+
+    with ThreadPoolExecutor(1) as pool, desk.app.work() as work:
+        work.execute(select(referrals).where(referrals.c.id == referral).with_for_update())
+        right, wrong = (pool.submit(refusal, number).result(timeout=5) for number in (referral, uuid4()))
+    assert (right.status, right.detail) == (wrong.status, wrong.detail)
+    assert right.status == 404
 
 
 def test_of_a_hundred_answers_at_once_one_wins(desk: Desk) -> None:

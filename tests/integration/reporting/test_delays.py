@@ -1,15 +1,9 @@
 """How long things took, measured on a real PostgreSQL."""
 
-from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from uuid import uuid4
 
-import pytest
-
 from services.chassis.app import App
-from services.chassis.database import Database
-from services.chassis.migrate import migrate
-from services.chassis.settings import Settings
 from services.contracts import referral as events
 from services.contracts.codes import Category, Waiting
 from services.reporting.delays import delays
@@ -18,15 +12,6 @@ from services.reporting.scope import Scope
 from tests.support.lives import Life, S, silent, take, told, visit
 
 YEAR = Scope(date(2026, 1, 1), date(2026, 12, 31))
-
-
-@pytest.fixture
-def app(databases: Callable[[], dict[str, str]]) -> Iterator[App]:
-    """Reporting's own belongings on a fresh, migrated database."""
-    database = Database(databases()["reporting"], "test")
-    migrate(database, "reporting")
-    yield App("reporting", Settings(), database)
-    database.close()
 
 
 def measured(app: App, scope: Scope = YEAR) -> Delays:

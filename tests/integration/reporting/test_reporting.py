@@ -1,7 +1,6 @@
 """Counting on a real PostgreSQL: handlers write, queries read, in whatever order events arrive."""
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -12,12 +11,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from services.chassis.app import App, Work
-from services.chassis.database import Database
 from services.chassis.errors import Rejected
 from services.chassis.migrate import migrate
-from services.chassis.settings import Settings
-from services.chassis.vault import Vault
-from services.contracts.codes import AgeBand, Category, Channel, Mode, Need, Outcome, Public, ReferralState
+from services.contracts.codes import Category, Need, Outcome, Public, ReferralState
 from services.contracts.envelope import CloudEvent, EventData
 from services.contracts.intake import NeedFacts, VisitRecorded
 from services.contracts.orientation import OrientationProposed, Proposal, Recipient
@@ -26,19 +22,11 @@ from services.reporting import cases, handlers, queries, tables
 from services.reporting.domain.figures import By
 from services.reporting.forms import ActivityReport, Row
 from services.reporting.scope import Scope
+from tests.support import lives
 
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 YEAR = Scope(date(2026, 1, 1), date(2026, 12, 31))
 Handle = Callable[[CloudEvent[Any], Work], None]
-
-
-@pytest.fixture
-def app(databases: Callable[[], dict[str, str]]) -> Iterator[App]:
-    """Reporting's own belongings on a fresh, migrated database."""
-    database = Database(databases()["reporting"], "test")
-    migrate(database, "reporting")
-    yield App("reporting", Settings(), database, Vault(os.urandom(32)))
-    database.close()
 
 
 def event(data: EventData, at: datetime = NOON) -> CloudEvent[Any]:
@@ -58,24 +46,9 @@ def need(code: Need, outcome: Outcome = Outcome.RESOLVED) -> NeedFacts:
     return NeedFacts(code=code, outcome=outcome)
 
 
-def visit(*needs: NeedFacts, site: str = "hem", case: UUID | None = None, **facts: Any) -> VisitRecorded:  # noqa: ANN401
+def visit(*needs: NeedFacts, case: UUID | None = None, **facts: Any) -> VisitRecorded:  # noqa: ANN401 - any field
     """One visit at noon, with what matters to a test changed."""
-    return VisitRecorded.model_validate(
-        {
-            "visit_id": uuid4(),
-            "case": case,
-            "site": site,
-            "charter": None,
-            "spie": False,
-            "mode": Mode.LIVE,
-            "occurred_at": NOON,
-            "channel": Channel.DESK,
-            "age_band": AgeBand.FROM_30,
-            "department": "59",
-            "needs": needs,
-            **facts,
-        }
-    )
+    return lives.visit(case, needs=needs, **facts)
 
 
 def count(app: App, visits: Sequence[VisitRecorded]) -> None:

@@ -1,6 +1,6 @@
 """Counting and telling a partner's referral toward a site, on a real PostgreSQL."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -23,21 +23,6 @@ from services.reporting.scope import Scope
 NOON = datetime(2026, 11, 20, 11, 0, tzinfo=UTC)
 NAMES = {"siavic": "Siavic", "fs-roye": "France services Roye"}
 Step = tuple[Callable[[CloudEvent[Any], Work], None], CloudEvent[Any]]
-
-
-@pytest.fixture
-def database(databases: Callable[[], dict[str, str]]) -> Iterator[Database]:
-    """Make an empty database of reporting's."""
-    made = Database(databases()["reporting"], "test")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def app(database: Database) -> App:
-    """Reporting's own belongings on it, migrated."""
-    migrate(database, "reporting")
-    return App("reporting", Settings(), database)
 
 
 def life(case: UUID | None) -> list[Step]:

@@ -1,12 +1,10 @@
 """Referrals that come back, on a real PostgreSQL: each step told and bounces counted, in any order."""
 
 import random
-from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import permutations
 from uuid import UUID, uuid4
 
-import pytest
 from alembic import command
 from sqlalchemy import text
 
@@ -17,27 +15,13 @@ from services.chassis.settings import Settings
 from services.contracts import referral as events
 from services.contracts.codes import Category, DeclineReason, Need, Waiting, WithdrawReason
 from services.reporting import cases, queries
-from services.reporting.forms import ActivityReport, CaseTimeline
+from services.reporting.case_forms import CaseTimeline
+from services.reporting.forms import ActivityReport
 from services.reporting.scope import Scope
 from tests.support.lives import NOON, Life, S, silent, take, told, visit
 
 YEAR = Scope(date(2026, 1, 1), date(2026, 12, 31))
 NAMES = {"ml": "Mission locale", "ft": "France Travail", "plie": "PLIE"}
-
-
-@pytest.fixture
-def database(databases: Callable[[], dict[str, str]]) -> Iterator[Database]:
-    """Make an empty database of reporting's."""
-    made = Database(databases()["reporting"], "test")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def app(database: Database) -> App:
-    """Reporting's own belongings on it, migrated."""
-    migrate(database, "reporting")
-    return App("reporting", Settings(), database)
 
 
 def timeline(app: App, case: UUID) -> CaseTimeline:

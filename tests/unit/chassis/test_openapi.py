@@ -57,11 +57,16 @@ def references(node: object) -> Iterator[str]:
             yield from references(inner)
 
 
+def called(entry: Http) -> tuple[str, str]:
+    """An entrypoint as OpenAPI names it: method and path."""
+    return entry.method.lower(), re.sub(r"<(?:[^:<>]+:)?(\w+)>", r"{\1}", entry.url)
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_call_is_described_and_nothing_else(name: str) -> None:
     """One operation per entrypoint, each with a summary and a name of its own."""
     described = {(method, path) for method, path, _ in operations(name)}
-    calls = {(entry.method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", entry.url)) for entry in entrypoints(name)}
+    calls = {called(entry) for entry in entrypoints(name)}
     assert described == calls
     assert {("get", path) for path in ("/healthz", "/readyz", "/metrics", "/openapi.json")} < described
     assert {method for method, _ in described} <= METHODS
@@ -94,9 +99,7 @@ def test_every_parameter_of_a_path_is_declared(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_a_call_that_names_roles_asks_for_a_token_or_a_session(name: str) -> None:
     """What is open to all says so by its silence; the roles are told."""
-    guarded = {
-        (entry.method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", entry.url)): entry for entry in entrypoints(name)
-    }
+    guarded = {called(entry): entry for entry in entrypoints(name)}
     for method, path, operation in operations(name):
         entry = guarded[method, path]
         schemes = {"bearer": entry.roles, "session": entry.session}

@@ -22,6 +22,18 @@ class Happened(EventData):
     numbers: tuple[int, ...] = ()
 
 
+class Elsewhere(EventData):
+    """Another, which comes by the same queue."""
+
+    TYPE: ClassVar[str] = "fr.relais.Elsewhere.v1"
+    SERVICE: ClassVar[str] = "intake"
+
+    place: str
+
+
+TAKEN: tuple[type[Any], ...] = (Happened, Elsewhere)
+
+
 def envelope(**changes: object) -> dict[str, Any]:
     """Wrap the word `said` as it would arrive; `changes` replace attributes, `...` takes one away."""
     right = {
@@ -37,17 +49,29 @@ def envelope(**changes: object) -> dict[str, Any]:
 
 
 def reason(body: bytes | object, content_type: str = CONTENT_TYPE) -> str:
-    """Read what cannot be read; why it cannot."""
-    with pytest.raises(Unreadable) as caught:
-        read(body if isinstance(body, bytes) else json.dumps(body).encode(), content_type, Happened)
-    assert caught.value.__cause__ is None
-    return str(caught.value)
+    """Read what cannot be read; why it cannot: the same where one type is taken and where several are."""
+    told = set()
+    for taken in (TAKEN, TAKEN[:1]):
+        with pytest.raises(Unreadable) as caught:
+            read(body if isinstance(body, bytes) else json.dumps(body).encode(), content_type, taken)
+        assert caught.value.__cause__ is None
+        told.add(str(caught.value).replace(f", {Elsewhere.TYPE}", ""))
+    (found,) = told
+    return found
+
+
+def test_several_kinds_come_by_one_queue() -> None:
+    """Each is read as what it is, alone and in a batch."""
+    other = envelope(type=Elsewhere.TYPE, data={"place": "Roye"})
+    received = read(json.dumps([envelope(), other, envelope(id="2")]).encode(), BATCH_CONTENT_TYPE, TAKEN)
+    received.add(read(json.dumps(other).encode(), CONTENT_TYPE, TAKEN))
+    assert [type(event.data) for event in received.events] == [Happened, Elsewhere, Happened, Elsewhere]
 
 
 def test_a_single_event_is_read_beside_the_very_bytes_it_came_in() -> None:
     """So that a replay sees what arrived, byte by byte, and unknown attributes and fields are ignored."""
     body = json.dumps(envelope(later="unknown", data={"word": "dit", "later": 1}), indent=3).encode()
-    received = read(body, CONTENT_TYPE, Happened)
+    received = read(body, CONTENT_TYPE, TAKEN)
     assert received.document(0) == body
     (event,) = received.events
     assert (event.data.word, event.id, event.source) == ("dit", "1", "/relais/intake")
@@ -58,18 +82,18 @@ def test_a_single_event_is_read_beside_the_very_bytes_it_came_in() -> None:
 def test_a_batch_is_read_in_order_each_event_beside_its_own_document() -> None:
     """Each can be parked and replayed by itself, whatever characters it holds."""
     batch = [envelope(id=str(number), data={"word": f"é\ud800{number}"[:1], "x": "\ud800"}) for number in range(100)]
-    received = read(json.dumps(batch).encode(), BATCH_CONTENT_TYPE, Happened)
+    received = read(json.dumps(batch).encode(), BATCH_CONTENT_TYPE, TAKEN)
     assert [event.id for event in received.events] == [str(number) for number in range(100)]
-    again = [read(received.document(place), CONTENT_TYPE, Happened).events[0] for place in range(100)]
+    again = [read(received.document(place), CONTENT_TYPE, TAKEN).events[0] for place in range(100)]
     assert again == received.events
 
 
 def test_events_of_several_messages_keep_their_documents() -> None:
     """A transaction takes what has arrived: single events and batches, of one event or of none."""
     single, pair, alone = envelope(id="1"), [envelope(id="2"), envelope(id="3")], [envelope(id="4")]
-    received = read(json.dumps(single).encode(), CONTENT_TYPE, Happened)
+    received = read(json.dumps(single).encode(), CONTENT_TYPE, TAKEN)
     for batch in (pair, [], alone):
-        received.add(read(json.dumps(batch).encode(), BATCH_CONTENT_TYPE, Happened))
+        received.add(read(json.dumps(batch).encode(), BATCH_CONTENT_TYPE, TAKEN))
     assert [event.id for event in received.events] == ["1", "2", "3", "4"]
     assert [json.loads(received.document(place)) for place in range(4)] == [single, *pair, *alone]
     with pytest.raises(IndexError):
@@ -78,8 +102,8 @@ def test_events_of_several_messages_keep_their_documents() -> None:
 
 def test_a_batch_of_none_and_of_one() -> None:
     """Both are batches."""
-    assert read(b"[]", BATCH_CONTENT_TYPE, Happened).events == []
-    (one,) = read(json.dumps([envelope()]).encode(), BATCH_CONTENT_TYPE, Happened).events
+    assert read(b"[]", BATCH_CONTENT_TYPE, TAKEN).events == []
+    (one,) = read(json.dumps([envelope()]).encode(), BATCH_CONTENT_TYPE, TAKEN).events
     assert one.data.word == "said"
 
 
@@ -164,7 +188,7 @@ def test_an_unreadable_event_of_a_batch_can_be_told_from_its_neighbours() -> Non
     good = Received[Happened]()
     for part in parts(batch, BATCH_CONTENT_TYPE):
         try:
-            good.add(read(part, CONTENT_TYPE, Happened))
+            good.add(read(part, CONTENT_TYPE, TAKEN))
         except Unreadable:
             continue
     assert [event.id for event in good.events] == ["1", "3", "5"]
@@ -179,6 +203,6 @@ def test_whatever_the_bytes_nothing_but_unreadable_is_raised(body: bytes) -> Non
     """Anything else would end the consumer, and the message would come again."""
     for content_type in (CONTENT_TYPE, BATCH_CONTENT_TYPE):
         try:
-            assert read(body, content_type, Happened).events == []
+            assert read(body, content_type, TAKEN).events == []
         except Unreadable:
             continue

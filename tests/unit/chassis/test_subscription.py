@@ -35,7 +35,7 @@ def subscriptions(service: type) -> list[Subscription[Any]]:
 
 
 def test_a_method_may_follow_several_events() -> None:
-    """Each has an entrypoint of its own, and so its own queue."""
+    """Each has an entrypoint of its own; what comes from one publisher shares a queue."""
     assert {entry.event for entry in subscriptions(Listening)} == {ReferralReceived, ReferralExpired}
     assert len(subscriptions(Listening)) == 2
 
@@ -61,3 +61,11 @@ def test_a_service_follows_what_the_topology_says(name: str) -> None:
     service = getattr(import_module(f"services.{name}.service"), f"{name.capitalize()}Service")
     followed = [entry.event for entry in subscriptions(service)]
     assert sorted(map(str, followed)) == sorted(map(str, topology.SUBSCRIPTIONS.get(name, ())))
+
+
+@pytest.mark.parametrize("name", topology.SERVICES)
+def test_what_makes_forget_is_handled_last(name: str) -> None:
+    """Of what arrives together: else what is told of a case in the same batch would be written after its erasure."""
+    for events in topology.taken_from(name).values():
+        order = [event.FORGETS for event in events]
+        assert order == sorted(order)

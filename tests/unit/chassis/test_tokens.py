@@ -116,6 +116,13 @@ def test_a_wrong_claim_is_refused_whatever_the_signature(tokens: Tokens, forge: 
     refused(tokens, forge(**claims))
 
 
+def test_a_subject_like_a_social_security_number_is_refused(tokens: Tokens, forge: Forge) -> None:
+    """It would be kept with each access; and the reason does not repeat it."""
+    detail = refused(tokens, forge(sub="agent-1850578006084"))
+    assert "numéro de sécurité sociale" in detail
+    assert "1850578006084" not in detail
+
+
 def test_a_token_without_signature_is_refused(tokens: Tokens, forge: Forge) -> None:
     """`alg: none` is no algorithm, with or without what is left of a signature."""
     _, claims, signature = forge().split(".")
@@ -236,9 +243,7 @@ def test_a_key_set_that_makes_no_sense_is_told_by_its_variable(tmp_path: Path, c
 
 def test_an_invitation_says_whom_it_lets_in(tokens: Tokens) -> None:
     """Role and organisation, and a name of its own, another for each."""
-    one, other = (
-        tokens.check_invitation(tokens.invite("agent", "hem", service=SERVICE), service=SERVICE) for _ in range(2)
-    )
+    one, other = (tokens.check_invitation(tokens.invite("agent", "hem", SERVICE), service=SERVICE) for _ in range(2))
     assert one is not None
     assert other is not None
     assert (one.role, one.org) == ("agent", "hem")
@@ -247,11 +252,21 @@ def test_an_invitation_says_whom_it_lets_in(tokens: Tokens) -> None:
 
 def test_an_invitation_is_for_one_service(tokens: Tokens, forge: Forge) -> None:
     """Another takes it as little as one that names no service."""
-    invitation = tokens.invite("agent", "hem", service="orientation")
+    invitation = tokens.invite("agent", "hem", "orientation")
     assert tokens.check_invitation(invitation, service="orientation") is not None
     for other in ("referral", "", "orientatio"):
         assert tokens.check_invitation(invitation, service=other) is None
     assert tokens.check_invitation(forge(aud="relais/invitation", jti="1"), service="orientation") is None
+
+
+def test_an_invitation_may_be_for_several_services_in_their_order(tokens: Tokens) -> None:
+    """Each takes the same one, and learns whom the person goes on to; nobody else takes it."""
+    invitation = tokens.invite("agent", "hem", "referral", "intake", "orientation")
+    for service in ("referral", "intake", "orientation"):
+        found = tokens.check_invitation(invitation, service=service)
+        assert found is not None
+        assert found.services == ("referral", "intake", "orientation")
+    assert tokens.check_invitation(invitation, service="reporting") is None
 
 
 @pytest.mark.parametrize(
@@ -266,7 +281,7 @@ def test_a_wrong_invitation_is_none(tokens: Tokens, forge: Forge, claims: dict[s
 
 def test_an_invitation_is_no_bearer_token_and_no_bearer_token_an_invitation(tokens: Tokens, forge: Forge) -> None:
     """The audience alone keeps them apart, whatever else they claim; an invitation is good for 24 hours."""
-    invitation = tokens.invite("agent", "hem", service=SERVICE)
+    invitation = tokens.invite("agent", "hem", SERVICE)
     refused(tokens, invitation)
     refused(tokens, forge(aud="relais/invitation/orientation", jti="1"))
     assert tokens.check_invitation(tokens.sign("agent", "hem"), service=SERVICE) is None
@@ -283,7 +298,7 @@ def test_an_invitation_is_signed(tokens: Tokens, forge: Forge, tmp_path: Path) -
         assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.", service=SERVICE) is None
         assert tokens.check_invitation(f"{part({'alg': alg})}.{claims}.{signature}", service=SERVICE) is None
     other = Tokens(Settings(state=tmp_path / "other"))
-    assert tokens.check_invitation(other.invite("agent", "hem", service=SERVICE), service=SERVICE) is None
+    assert tokens.check_invitation(other.invite("agent", "hem", SERVICE), service=SERVICE) is None
 
 
 def test_the_signing_key_is_made_once_for_its_owner_only(tokens: Tokens, tmp_path: Path) -> None:

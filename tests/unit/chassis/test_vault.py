@@ -1,7 +1,7 @@
 """Sealing free text, a key per case."""
 
-import base64
 import os
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.chassis.vault import Vault, VaultError, new_master_key, open_vault, write_private
+from services.chassis.vault import CHECK_OWNER, Vault, VaultError, fingerprint, write_private
 
 MASTER = os.urandom(32)
 
@@ -76,14 +76,6 @@ def test_an_index_finds_equals_and_depends_on_purpose_and_master_key() -> None:
     assert len(others - {vault.index("reference", "A")}) == 3
 
 
-def test_a_master_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
-    """A second start finds the first one's key; nobody else may read it, and no draft stays."""
-    first = open_vault(None, tmp_path / "state").index("reference", "A")
-    assert open_vault(None, tmp_path / "state").index("reference", "A") == first
-    (file,) = (tmp_path / "state").iterdir()
-    assert file.stat().st_mode & 0o777 == 0o600
-
-
 def test_two_first_starts_agree_on_one_key(tmp_path: Path) -> None:
     """What is there is left alone, whoever wrote it."""
     write_private(tmp_path / "master-key", "first")
@@ -92,24 +84,92 @@ def test_two_first_starts_agree_on_one_key(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["master-key"]
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["", "not base64!", base64.b64encode(b"short").decode(), base64.b64encode(b"x" * 33).decode(), "é"],
-    ids=["empty", "not-base64", "short", "long", "not-ascii"],
-)
-def test_a_wrong_master_key_is_told_without_quoting_it(tmp_path: Path, content: str) -> None:
-    """It says what would be right."""
-    file = tmp_path / "master-key"
-    file.write_text(content)
-    with pytest.raises(VaultError, match="32 bytes in base64") as caught:
-        open_vault(file, tmp_path)
-    assert not content or content not in str(caught.value)
+def test_the_first_master_key_wraps_and_the_others_open() -> None:
+    """So that what was wrapped before a rotation is read during it; without the old one it is not."""
+    owner, new = uuid4(), os.urandom(32)
+    key, wrapped = Vault(MASTER).new_key(owner)
+    sealed = key.seal("story", "dit une fois")
+    both = Vault(new, MASTER)
+    assert both.open_key(owner, wrapped).open("story", sealed) == "dit une fois"
+    assert both.fingerprint_of(owner, wrapped) == fingerprint(MASTER)
+    assert both.fingerprint_of(owner, both.wrap(owner, both.unwrap(owner, wrapped))) == fingerprint(new)
+    with pytest.raises(VaultError):
+        Vault(new).open_key(owner, wrapped)
+    assert Vault(new).fingerprint_of(owner, wrapped) is None
 
 
-def test_a_master_key_file_that_is_missing_is_not_made(tmp_path: Path) -> None:
-    """Only the default one is: a fresh key in place of a lost one would seal what nobody could open later."""
-    with pytest.raises(VaultError, match="FileNotFoundError"):
-        open_vault(tmp_path / "lost", tmp_path)
-    assert not list(tmp_path.iterdir())
-    (tmp_path / "given").write_text(new_master_key())
-    open_vault(tmp_path / "given", tmp_path)
+def test_a_fingerprint_tells_master_keys_apart_and_nothing_of_them() -> None:
+    """Eight hexadecimal digits, always the same for a key; no part of the key is among them."""
+    assert fingerprint(MASTER) == Vault(MASTER).fingerprints[0] != fingerprint(os.urandom(32))
+    assert len(fingerprint(MASTER)) == 8
+    assert fingerprint(MASTER) not in MASTER.hex()
+
+
+def test_an_index_outlives_its_master_key() -> None:
+    """With the index key of the old one, a vault of the new one finds what was indexed before."""
+    owner, new = uuid4(), os.urandom(32)
+    old = Vault(MASTER)
+    _, wrapped = old.new_key(owner)
+    both = Vault(new, MASTER)
+    assert both.index("reference", "A") != old.index("reference", "A")
+    both.index_with(both.index_key_of(owner, wrapped))
+    assert both.index("reference", "A") == old.index("reference", "A")
+
+
+class Shelf:
+    """A source whose keys the test changes."""
+
+    def __init__(self, *masters: bytes) -> None:
+        self.masters = masters
+        self.urgent_only = False
+        self.reads = 0
+
+    def due(self, *, urgent: bool) -> bool:
+        """As told."""
+        return urgent or not self.urgent_only
+
+    def read(self) -> tuple[bytes, ...]:
+        """What is there now; raises VaultError when it is empty."""
+        self.reads += 1
+        if not self.masters:
+            raise VaultError("lost")
+        return self.masters
+
+
+def rotated(shelf: Shelf, new: bytes) -> None:
+    """Put a new key first."""
+    shelf.masters = (new, *shelf.masters)
+
+
+@pytest.mark.parametrize("change", [rotated, lambda shelf, new: setattr(shelf, "masters", (new,))])
+def test_a_serving_vault_takes_new_keys_when_one_does_not_open(change: Callable[[Shelf, bytes], None]) -> None:
+    """Nobody restarts it, and the read that found out does not fail for it."""
+    shelf, owner, new = Shelf(MASTER), uuid4(), os.urandom(32)
+    shelf.urgent_only = True
+    vault = Vault(MASTER, source=shelf)
+    key, wrapped = Vault(new).new_key(owner)
+    change(shelf, new)
+    assert vault.open_key(owner, wrapped).open("note", key.seal("note", "dit")) == "dit"
+    assert vault.fingerprints[0] == fingerprint(new)
+
+
+def test_a_serving_vault_wraps_with_the_new_key_once_it_sees_it() -> None:
+    """Although whatever it reads still opens with the old one."""
+    shelf, new = Shelf(MASTER), os.urandom(32)
+    vault = Vault(MASTER, source=shelf)
+    rotated(shelf, new)
+    assert Vault(new).fingerprint_of(CHECK_OWNER, vault.new_key(CHECK_OWNER)[1]) == fingerprint(new)
+
+
+def test_a_serving_vault_goes_on_when_its_keys_are_taken_away() -> None:
+    """What it knew it still opens; what it never knew it refuses, and looks again the next time."""
+    shelf, owner = Shelf(MASTER), uuid4()
+    vault = Vault(MASTER, source=shelf)
+    _, mine = vault.new_key(owner)
+    _, foreign = Vault(os.urandom(32)).new_key(owner)
+    shelf.masters = ()
+    assert vault.fingerprint_of(owner, mine) == fingerprint(MASTER)
+    before = shelf.reads
+    with pytest.raises(VaultError, match="not the master key"):
+        vault.open_key(owner, foreign)
+    assert shelf.reads > before

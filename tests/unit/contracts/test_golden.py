@@ -82,11 +82,11 @@ def test_it_still_parses_and_comes_back_whole(event: type[EventData], path: Path
 )
 def test_every_consumer_reads_it(service: str, event: type[EventData], path: Path) -> None:
     """Alone, and in a batch between our own services, as its queue would deliver it."""
-    assert topology.queue_of(service, event) == f"{service}.{event.TYPE.split('.')[2]}"
+    taken = tuple(topology.taken_from(service)[event.SERVICE])
     recorded = document(path)
     body = json.dumps(recorded).encode()
-    received = inbox.read(body, CONTENT_TYPE, event)
-    received.add(inbox.read(b"[" + body + b"," + body + b"]", BATCH_CONTENT_TYPE, event))
+    received: inbox.Received[EventData] = inbox.read(body, CONTENT_TYPE, taken)
+    received.add(inbox.read(b"[" + body + b"," + body + b"]", BATCH_CONTENT_TYPE, taken))
     assert len(received.events) == 3
     assert received.document(0) == body
     for one in received.events:
@@ -100,7 +100,7 @@ def test_a_reader_that_knows_less_still_reads_it(event: type[EventData], path: P
     """A field that a newer release adds, in the data or the envelope, is ignored by this one."""
     recorded = document(path)
     newer = recorded | {"sampledrate": 1, "data": recorded["data"] | {"added_later": {"by": "v1.1"}}}
-    (received,) = inbox.read(json.dumps(newer).encode(), CONTENT_TYPE, event).events
+    (received,) = inbox.read(json.dumps(newer).encode(), CONTENT_TYPE, (event,)).events
     assert received.data == event.model_validate(recorded["data"])
 
 

@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from services.contracts.codes import AgeBand, Category, Mode, Need, Outcome, VisitClass, visit_class
+from services.contracts.paris import paris_day
 from services.contracts.visits import repeated_needs
-from services.intake import domain
+from services.intake.domain import days
 from services.intake.forms import VisitForm
 from services.intake.samples import LIVE_DAYS, sample_visits
 from services.network import communes, load
@@ -114,8 +115,8 @@ def test_no_visit_contradicts_itself(today: date) -> None:
     """The birth date lies in the age band, the commune is in the geographic code, and no need is told twice."""
     for form in map(VisitForm.model_validate, sample_visits(today)):
         if form.person:
-            day = domain.paris_day(form.occurred_at)
-            assert domain.age_problem(form.age_band, form.person.birth_date, day) is None
+            day = paris_day(form.occurred_at)
+            assert days.age_problem(form.age_band, form.person.birth_date, day) is None
             assert form.age_band is not AgeBand.UNKNOWN
         assert form.commune is None or communes.problem(form.commune) is None
         assert repeated_needs(form.needs) == []
@@ -139,7 +140,7 @@ def test_every_line_of_the_routing_table_is_shown(today: date) -> None:
     for visit in sample_visits(today):
         form = VisitForm.model_validate(visit)
         if form.mode is Mode.LIVE:
-            for proposal in rules.propose(rules.visit(form, form.needs, domain.paris_day(form.occurred_at))):
+            for proposal in rules.propose(rules.visit(form, form.needs, paris_day(form.occurred_at))):
                 first = {recipient.category for recipient in proposal.recipients[:1]}
                 lines.add(proposal.rule)
                 agreed |= first.intersection(form.agreement.recipients if form.agreement else ())

@@ -68,6 +68,7 @@ def card(state: ReferralState = S.SENT, side: Side = Side.RECIPIENT, **changes: 
         possible=frozenset(life.possible(side, state)),
         answer_id="page:1",
         began=NOW,
+        case=None,
         trail=(Told(NOW, "Relais", S.SENT, None, None, again=False, to=None, answer=view.answers[0]),),
     )
     return replace(made, **changes)  # type: ignore[arg-type]
@@ -135,11 +136,12 @@ def test_headings_count(number: int, told: str) -> None:
     assert f'<h2 id="to-answer">À traiter&nbsp;: {told}' in page
 
 
-def test_nothing_says_that_the_partner_will_be_given_a_name() -> None:
-    """Whom to call is said instead, with the number to tell."""
-    page = pages.referral(card(), NOW)
-    assert "appelez France services et donnez le numéro 4E5F-6071" in page
-    assert "/story" not in page
+def test_who_it_is_stands_in_the_case_and_nowhere_here() -> None:
+    """A link leads there while it may be read, and says that reading is written down; afterwards there is none."""
+    page = pages.referral(card(case="https://relais.example.org/dossier"), NOW)
+    assert 'href="https://relais.example.org/dossier"' in page
+    assert "inscrite au journal" in page
+    assert "Voir le dossier" not in pages.referral(card(case=None), NOW)
 
 
 def test_whom_to_call_is_told_or_that_there_is_none() -> None:

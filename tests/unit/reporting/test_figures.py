@@ -15,11 +15,11 @@ from services.contracts.codes import (
     Sex,
     VisitClass,
 )
+from services.contracts.paris import paris_day
 from services.reporting.domain.figures import (
     By,
     bucket_label,
     last_twelve_months,
-    paris_day,
     publish,
     publish_days,
     published_total,

@@ -22,6 +22,9 @@ from services.reporting.forms import (
     Proposals,
     Referrals,
     Row,
+    StoryAnswersOf,
+    TellingsAt,
+    ToldOnce,
     Totals,
 )
 from services.reporting.queries import Overview
@@ -49,7 +52,20 @@ def full() -> Overview:
             sent_to_accepted=Delay(count=10, median=3.1, p90=9.3),
             visit_to_appointment=Delay(count=11, median=0.4, p90=31.8),
         ),
+        told_once=ToldOnce(
+            answers_by_category=[
+                answers("operator", "Opérateur", 52, 18, 31),
+                answers("local", "Mission locale", 14, 3, 12),
+            ],
+            answers_by_site=[answers("hem", "France services Hem", 66, 21, 43)],
+            tellings_by_site=[TellingsAt(key="hem", label="France services Hem", stories=64, retold=4)],
+        ),
     )
+
+
+def answers(key: str, label: str, sufficient: int, insufficient: int, silent: int) -> StoryAnswersOf:
+    """What was said of the story."""
+    return StoryAnswersOf(key=key, label=label, sufficient=sufficient, insufficient=insufficient, silent=silent)
 
 
 def cells(page: str) -> list[str]:
@@ -75,7 +91,7 @@ def test_the_page_shows_rounded_counts_only() -> None:
     shown = cells(page)
     assert {"7\u202f620", "870", "8\u202f490", "10 ou moins"} <= set(shown)
     text = re.sub(r"<[^>]+>", " ", page)
-    assert not re.search(r"\b(7623|866|8489|23|13|17|12|24)\b(?! novembre)", text)
+    assert not re.search(r"\b(7623|866|8489|23|13|17|12|24|52|18|31|14|66|21|43|64)\b(?! novembre)", text)
 
 
 def test_the_page_shows_what_came_back_without_a_figure_to_subtract() -> None:
@@ -118,7 +134,7 @@ def test_the_page_can_be_read_without_eyes() -> None:
     assert '<html lang="fr">' in page
     for landmark in ("<header>", "<nav aria-label=", '<main id="contenu"', "<footer>", 'href="#contenu"'):
         assert landmark in page
-    assert page.count("<table>") == page.count("<caption") == 6
+    assert page.count("<table>") == page.count("<caption") == 9
     assert not re.search(r"<th(?![^>]*scope=)[ >]", page)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
@@ -127,7 +143,16 @@ def test_the_page_can_be_read_without_eyes() -> None:
 
 def test_an_empty_page_says_how_to_begin() -> None:
     """No visits yet: no table, but the three ways to send a first one."""
-    empty = Overview(scope=PERIOD, sites=[], needs=[], proposals=Proposals(), referrals={}, bounces={}, delays=Delays())
+    empty = Overview(
+        scope=PERIOD,
+        sites=[],
+        needs=[],
+        proposals=Proposals(),
+        referrals={},
+        bounces={},
+        delays=Delays(),
+        told_once=ToldOnce(),
+    )
     page = pages.home(empty)
     assert "<table>" not in page
     assert "relais visits send" in page
@@ -257,3 +282,29 @@ def test_wrong_questions_are_refused(query: dict[str, str]) -> None:
     """Ends in the wrong order, an unknown dimension, an unknown parameter, no date."""
     with pytest.raises(ValueError, match="validation error"):
         ActivityQuery.model_validate(query)
+
+
+def test_a_response_rate_is_made_of_what_is_shown() -> None:
+    """52, 18 and 31 are shown as 50, 20 and 30: 70 %. A rate beside a hidden cell would tell it: none is published."""
+    shown = cells(pages.home(full()))
+    operator, local = shown.index("Opérateur", shown.index("Taux de réponse")), shown.index("Mission locale")
+    assert shown[operator + 1 : operator + 6] == ["50", "20", "30", "100", "70\u00a0%"]
+    assert "10 ou moins" in shown[local : local + 5]
+    assert "non publié" in shown[local : local + 6]
+
+
+def test_retellings_stand_beside_the_stories() -> None:
+    """64 stories and 4 of them told again: both by the rules of every cell."""
+    shown = cells(pages.home(full()))
+    at = shown.index("Racontés de nouveau")
+    assert {"60", "10 ou moins"} <= set(shown[at : at + 6])
+
+
+def test_the_csv_has_what_was_said_of_the_story_and_how_often() -> None:
+    """Overall, by category and by site, with the rate; and the stories told again."""
+    told = report(None).model_copy(update={"told_once": full().told_once})
+    found = {(line[0], line[1]): line[-1] for line in csv.reader(StringIO(pages.to_csv(told)))}
+    assert found["story-insufficient", "category:local"] == "3"
+    assert found["story-response-rate", "site:hem"] == "0.6692"
+    assert found["retold", "site:hem"] == "4"
+    assert ("story-response-rate", "") not in found  # nobody answered at all, in this report's total

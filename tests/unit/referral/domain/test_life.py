@@ -1,10 +1,10 @@
-"""The life of a referral: who may do what from which state, who owes what, who agreed to whom."""
+"""The life of a referral: who may do what from which state, who owes what."""
 
 from uuid import UUID, uuid4
 
 import pytest
 
-from services.contracts.codes import SENSITIVE_NEEDS, Category, DeclineReason, Need, ReferralState, WithdrawReason
+from services.contracts.codes import SENSITIVE_NEEDS, DeclineReason, Need, ReferralState, WithdrawReason
 from services.referral.domain.life import (
     BOUNCED,
     DUTIES,
@@ -15,7 +15,6 @@ from services.referral.domain.life import (
     answer_problem,
     drawn,
     duty,
-    first_state,
     may,
     owner_of_words,
     tells_health,
@@ -49,6 +48,7 @@ def test_only_these_ways_are_open(before: S, after: S) -> None:
     mistaken = after is S.ENTERED_IN_ERROR and before is not S.ENTERED_IN_ERROR
     assert may(Side.SENDER, before, after) == (withdrawn or mistaken)
     assert may(Side.CLOCK, before, after) == (after is S.EXPIRED and before not in ENDS)
+    assert may(Side.PERSON, before, after) == ((before, after) == (S.AWAITING_AGREEMENT, S.SENT))
 
 
 def test_every_state_has_its_ways_and_every_open_one_an_owner() -> None:
@@ -85,30 +85,7 @@ def test_the_drawing_shows_every_way() -> None:
     """One arrow for each, but for mistakes, which lead from everywhere to the same place."""
     arrows = [line for line in drawn().splitlines() if "-->" in line and "[*]" not in line]
     ways = sum(len(after - {S.ENTERED_IN_ERROR}) for sides in WAYS.values() for after in sides.values())
-    assert len(arrows) == ways + 1  # the agreement
-
-
-@pytest.mark.parametrize(
-    ("agreed", "expected"),
-    [
-        (("mission-locale-santerre",), S.SENT),
-        (("local",), S.SENT),
-        (("department", "operator"), S.AWAITING_AGREEMENT),
-        ((), S.AWAITING_AGREEMENT),
-        (("mission-locale",), S.AWAITING_AGREEMENT),
-    ],
-)
-def test_nothing_is_sent_that_the_person_did_not_agree_to(agreed: tuple[str, ...], expected: S) -> None:
-    """By the partner's own id or by its category; a name that only resembles it is none."""
-    state = first_state("mission-locale-santerre", Category.LOCAL, agreed, reveals_health=False, sensitive_agreed=False)
-    assert state is expected
-
-
-def test_health_takes_an_explicit_agreement() -> None:
-    """An agreement to the category is not enough for what tells a disability (RGPD, art. 9)."""
-    for explicit, expected in ((False, S.AWAITING_AGREEMENT), (True, S.SENT)):
-        state = first_state("cap-emploi-80", Category.LOCAL, ("local",), reveals_health=True, sensitive_agreed=explicit)
-        assert state is expected
+    assert len(arrows) == ways
 
 
 def test_a_referral_tells_health_by_its_need_or_by_its_sender() -> None:

@@ -1,15 +1,13 @@
-"""What intake knows without asking anyone: identities, when a visit may be recorded."""
+"""When a visit may be recorded, ages, days."""
 
-import unicodedata
 from datetime import date, datetime, timedelta
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from services.contracts.codes import AgeBand
 
 AHEAD = timedelta(minutes=5)
 LIVE_FOR = timedelta(days=7)
-_PARIS = ZoneInfo("Europe/Paris")
+GUARDIAN_UNTIL = 15  # loi 78-17, art. 45; RGPD, art. 8
 # Ages in whole years; nobody is too old for the last band.
 _AGES = {
     AgeBand.UNDER_16: range(16),
@@ -21,16 +19,6 @@ _AGES = {
     AgeBand.FROM_55: range(55, 65),
     AgeBand.FROM_65: range(65, 10_000),
 }
-
-
-def normalised_identity(family_name: str, given_name: str, birth_date: date) -> str:
-    """One spelling for a person: no accents, apostrophes, hyphens or case."""
-    return "|".join((_letters(family_name), _letters(given_name), birth_date.isoformat()))
-
-
-def _letters(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name).casefold().replace("œ", "oe").replace("æ", "ae")
-    return "".join(character for character in decomposed if character.isalpha())
 
 
 def timing_problem(occurred_at: datetime, now: datetime, *, live: bool) -> str | None:
@@ -47,6 +35,11 @@ def age_on(day: date, birth_date: date) -> int:
     return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))
 
 
+def needs_guardian(birth_date: date, day: date) -> bool:
+    """Whether somebody else has to agree for this person, on that day."""
+    return age_on(day, birth_date) < GUARDIAN_UNTIL
+
+
 def age_problem(age_band: AgeBand, birth_date: date, day: date) -> str | None:
     """Why that band cannot be the person's on that day, in French and without the date; None when it can."""
     if age_band is AgeBand.UNKNOWN or age_on(day, birth_date) in _AGES[age_band]:
@@ -55,11 +48,6 @@ def age_problem(age_band: AgeBand, birth_date: date, day: date) -> str | None:
         "Cette tranche d’âge contredit la date de naissance, au jour de la visite : corrigez l’une ou l’autre, ou"
         " envoyez « unknown »."
     )
-
-
-def paris_day(instant: datetime) -> date:
-    """The day of an instant as the counter lives it."""
-    return instant.astimezone(_PARIS).date()
 
 
 def visit_owner(site: str, visit_id: UUID) -> UUID:

@@ -1,38 +1,31 @@
-"""Identities, ages, and when a visit may be recorded."""
+"""Ages, and when a visit may be recorded."""
 
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from services.contracts.codes import AgeBand
-from services.intake import domain
+from services.contracts.paris import paris_day
+from services.intake.domain import days
 
 NOW = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
-
-
-def test_one_person_has_one_spelling() -> None:
-    """Accents, apostrophes, hyphens and case do not make another person; a birth date does."""
-    born = date(2007, 3, 14)
-    spelt = domain.normalised_identity("L’Hermitte-Da Silva", "Zoé", born)
-    assert spelt == domain.normalised_identity("LHERMITTE DA SILVA", "zoe", born)
-    assert spelt != domain.normalised_identity("L’Hermitte-Da Silva", "Zoé", date(2007, 3, 15))
 
 
 def test_a_live_visit_is_of_this_week() -> None:
     """Seven days back, five minutes ahead; history may be as old as it is, and never ahead."""
     week, ahead, second = timedelta(days=7), timedelta(minutes=5), timedelta(seconds=1)
-    assert domain.timing_problem(NOW - week, NOW, live=True) is None
-    assert "history" in (domain.timing_problem(NOW - week - second, NOW, live=True) or "")
-    assert domain.timing_problem(NOW - 100 * week, NOW, live=False) is None
-    assert domain.timing_problem(NOW + ahead, NOW, live=True) is None
-    assert domain.timing_problem(NOW + ahead + second, NOW, live=False)
+    assert days.timing_problem(NOW - week, NOW, live=True) is None
+    assert "history" in (days.timing_problem(NOW - week - second, NOW, live=True) or "")
+    assert days.timing_problem(NOW - 100 * week, NOW, live=False) is None
+    assert days.timing_problem(NOW + ahead, NOW, live=True) is None
+    assert days.timing_problem(NOW + ahead + second, NOW, live=False)
 
 
 def test_the_day_is_the_counters_even_in_the_night_the_clocks_change() -> None:
     """Half past midnight in Paris is yesterday in UTC, in summer and in winter time."""
-    assert domain.paris_day(datetime(2026, 10, 24, 22, 30, tzinfo=UTC)) == date(2026, 10, 25)
-    assert domain.paris_day(datetime(2026, 10, 25, 23, 30, tzinfo=UTC)) == date(2026, 10, 26)
-    assert domain.paris_day(datetime(2026, 10, 25, 22, 30, tzinfo=UTC)) == date(2026, 10, 25)
+    assert paris_day(datetime(2026, 10, 24, 22, 30, tzinfo=UTC)) == date(2026, 10, 25)
+    assert paris_day(datetime(2026, 10, 25, 23, 30, tzinfo=UTC)) == date(2026, 10, 26)
+    assert paris_day(datetime(2026, 10, 25, 22, 30, tzinfo=UTC)) == date(2026, 10, 25)
 
 
 ZOE = date(2007, 3, 14)
@@ -55,7 +48,7 @@ LEAP = date(2008, 2, 29)
 )
 def test_an_age_is_in_whole_years(birth_date: date, day: date, age: int) -> None:
     """A year older from the birthday on; born on 29 February, on 1 March where there is no 29th."""
-    assert domain.age_on(day, birth_date) == age
+    assert days.age_on(day, birth_date) == age
 
 
 @pytest.mark.parametrize(
@@ -67,23 +60,43 @@ def test_a_band_holds_its_ages_and_no_other(age_band: str, youngest: int, oldest
     """From the day of the first birthday in it to the eve of the first one after it."""
     band, day = AgeBand(age_band), date(2026, 11, 20)
     first, last = day.replace(year=2026 - youngest), date(2026 - oldest - 1, 11, 21)
-    assert domain.age_problem(band, first, day) is None
-    assert domain.age_problem(band, last, day) is None
-    assert domain.age_problem(band, first + timedelta(days=1), day)
-    assert bool(domain.age_problem(band, last - timedelta(days=1), day)) is (band is not AgeBand.FROM_65)
+    assert days.age_problem(band, first, day) is None
+    assert days.age_problem(band, last, day) is None
+    assert days.age_problem(band, first + timedelta(days=1), day)
+    assert bool(days.age_problem(band, last - timedelta(days=1), day)) is (band is not AgeBand.FROM_65)
 
 
 def test_every_band_is_known_and_an_unknown_age_contradicts_nothing() -> None:
     """Each age from birth on is in exactly one band, `unknown` left aside."""
     day = date(2026, 11, 20)
     for age in range(121):
-        fitting = [band for band in AgeBand if not domain.age_problem(band, day.replace(year=2026 - age), day)]
+        fitting = [band for band in AgeBand if not days.age_problem(band, day.replace(year=2026 - age), day)]
         assert len(fitting) == 2
         assert AgeBand.UNKNOWN in fitting
 
 
 def test_the_reason_for_a_wrong_band_tells_no_birth_date() -> None:
     """Neither the date nor the age: answers are kept by others."""
-    told = domain.age_problem(AgeBand.FROM_65, ZOE, date(2026, 11, 20)) or ""
+    told = days.age_problem(AgeBand.FROM_65, ZOE, date(2026, 11, 20)) or ""
     assert "date de naissance" in told
     assert not any(character.isdigit() for character in told)
+
+
+@pytest.mark.parametrize(
+    ("birth", "expected"),
+    [
+        (date(2011, 11, 21), True),
+        (date(2011, 11, 20), False),
+        (date(2011, 11, 19), False),
+        (date(1990, 1, 1), False),
+    ],
+)
+def test_before_fifteen_a_guardian_agrees(birth: date, *, expected: bool) -> None:
+    """Until the day before the fifteenth birthday (loi 78-17, art. 45)."""
+    assert days.needs_guardian(birth, date(2026, 11, 20)) == expected
+
+
+def test_who_was_born_on_a_leap_day_is_fifteen_on_the_first_of_march() -> None:
+    """Where there is no 29 February."""
+    assert days.needs_guardian(date(2012, 2, 29), date(2027, 2, 28))
+    assert not days.needs_guardian(date(2012, 2, 29), date(2027, 3, 1))

@@ -1,0 +1,99 @@
+"""Intake's pages: a search, a case, who looked at it."""
+
+import re
+from collections import defaultdict
+from datetime import date, datetime
+from pathlib import Path
+
+from services.chassis.pages import environment
+from services.contracts.codes import (
+    AGE_BAND_LABELS,
+    CATEGORY_LABELS,
+    NEED_LABELS,
+    OBSTACLE_LABELS,
+    PUBLIC_LABELS,
+    Category,
+)
+from services.contracts.paris import paris
+from services.intake.call import Call
+from services.intake.case_forms import AccessesView, AgreementsView, Erased, Matches, StoryView
+from services.intake.page_forms import Problems, SearchPost
+from services.network import Network
+
+_TEMPLATES = environment(Path(__file__).parent / "templates")
+_MONTHS = (
+    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
+)
+
+
+def _spaced(text: str) -> str:
+    """With the spaces that do not break, which French wants before high punctuation."""
+    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
+
+
+def _day(day: date | datetime) -> str:
+    told = paris(day) if isinstance(day, datetime) else day
+    return f"{told.day if told.day > 1 else '1er'} {_MONTHS[told.month - 1]} {told.year}"
+
+
+def _moment(instant: datetime) -> str:
+    return f"{_day(instant)} à {paris(instant):%H:%M}"
+
+
+def _month(month: str) -> str:
+    year, _, number = month.partition("-")
+    return f"{_MONTHS[int(number) - 1]} {year}"
+
+
+_TEMPLATES.filters |= {"spaced": _spaced, "day": _day, "moment": _moment, "month": _month}
+_TEMPLATES.globals |= {
+    "need_labels": NEED_LABELS,
+    "public_labels": PUBLIC_LABELS,
+    "obstacle_labels": OBSTACLE_LABELS,
+    "age_labels": AGE_BAND_LABELS,
+    "bases": {"mission": "mission de service public", "agreement": "accord de la personne"},
+}
+
+
+def search(
+    asked: SearchPost, found: Matches | None = None, network: Network | None = None, problems: Problems | None = None
+) -> str:
+    """The form, and under it the cases that may be the person's."""
+    names = {site.id: site.name for site in network.sites} if network else {}
+    facts = {"asked": asked, "found": found, "names": names, "problems": problems or {}}
+    return _TEMPLATES.get_template("search.html").render(facts, logged_in=True)
+
+
+def case(story: StoryView, decided: AgreementsView, call: Call, problems: Problems) -> str:
+    """A case: who it is, what was told, to whom the person agrees, what may be done."""
+    page = _TEMPLATES.get_template("case.html")
+    return page.render(
+        story=story,
+        decided=decided,
+        problems=problems,
+        choices=_choices(call.network),
+        names={site.id: site.name for site in call.network.sites},
+        timeline=f"{call.app.settings.url('reporting')}/dossiers/{decided.case}",
+        logged_in=True,
+    )
+
+
+def _choices(network: Network) -> dict[str, dict[str, str]]:
+    """Recipients by group: each category, then partners by their category."""
+    groups: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for category in Category:
+        groups["Toute une catégorie"][category] = CATEGORY_LABELS[category]
+    for partner in sorted(network.partners, key=lambda each: each.name):
+        groups[CATEGORY_LABELS[partner.category]][partner.id] = partner.name
+    return dict(groups)
+
+
+def accesses(shown: AccessesView) -> str:
+    """Who looked, when and what for."""
+    return _TEMPLATES.get_template("accesses.html").render(shown=shown, logged_in=True)
+
+
+def erased(done: Erased, network: Network) -> str:
+    """What is gone, and who is told."""
+    names = {partner.id: partner.name for partner in network.partners}
+    return _TEMPLATES.get_template("erased.html").render(done=done, names=names, logged_in=True)
