@@ -1,6 +1,5 @@
 """Something that stands where intake would, and does what intake never should: hang, drip, break, refuse."""
 
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +7,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
+
+from tests.support.rabbit import free_ports
 
 
 @dataclass
@@ -74,6 +75,4 @@ def hollow_intake() -> Iterator[Hollow]:
 
 def nobody() -> str:
     """host:port where nobody listens."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{free.getsockname()[1]}"
+    return f"127.0.0.1:{free_ports(1)[0]}"

@@ -27,6 +27,10 @@ ALARMS = {
 CONF = Path(__file__).parents[2] / "deploy" / "rabbitmq" / "rabbitmq.conf"
 _FILES = ("cacertfile", "certfile", "keyfile")
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
+_TRIED_FROM = 10_000
+_LENT = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_LENT_FROM = int(_LENT.read_text().split()[0]) if _LENT.exists() else 32_768
+_given: set[int] = set()
 
 
 def _shipped(name: str) -> str:
@@ -309,12 +313,15 @@ def _program(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on just now."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [listener.getsockname()[1] for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
+    """Find ports that nobody listens on, below those that the system lends to outgoing connections."""
+    found: list[int] = []
+    while len(found) < count:
+        port = secrets.randbelow(_LENT_FROM - _TRIED_FROM) + _TRIED_FROM
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            if port not in _given:
+                _given.add(port)
+                found.append(port)
+    return found
 
 
 def _listens(port: int) -> bool:
