@@ -10,9 +10,10 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import mkstemp
 
 from services.chassis.settings import Settings
-from services.chassis.vault import VaultError, fingerprint, new_master_key, write_private
+from services.chassis.vault import VaultError, fingerprint, flush_folder, new_master_key, write_private
 
 # Between two looks at the file's date, and two runs of the command; the latter, when a key does not open.
 LOOK_SECONDS, RUN_SECONDS, _URGENT_SECONDS = 2.0, 60.0, 5.0
@@ -68,9 +69,11 @@ class KeyFile:
     def _replace(self, lines: Sequence[str]) -> None:
         """At once or not at all, for the same owner and with the same rights; it outlives a power cut."""
         path = self.path.resolve()
-        before, draft = path.stat(), path.with_name(f".{path.name}.{os.getpid()}")
+        before = path.stat()
+        descriptor, name = mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        draft = Path(name)
         try:
-            with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            with os.fdopen(descriptor, "w") as file:
                 if (before.st_uid, before.st_gid) != (os.geteuid(), os.getegid()):
                     os.fchown(file.fileno(), before.st_uid, before.st_gid)
                 os.fchmod(file.fileno(), before.st_mode & 0o777)
@@ -80,11 +83,7 @@ class KeyFile:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        flush_folder(path.parent)
 
     def _look(self) -> tuple[int, ...] | None:
         try:

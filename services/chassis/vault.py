@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import mkstemp
 from threading import Lock
 from typing import Protocol
 from uuid import UUID
@@ -186,18 +187,29 @@ def new_master_key() -> str:
 
 
 def write_private(path: Path, content: str) -> None:
-    """Write a secret for its owner only, whole or not at all; what already exists is left alone."""
+    """Write a secret for its owner only, whole or not at all, to outlive a power cut; what already exists stays."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(content + "\n")
+    # Nobody else's draft: threads share a process's number, and so may replicas in containers of one folder.
+    descriptor, draft = mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        os.link(draft, path)
-    except FileExistsError:
-        pass
+        with os.fdopen(descriptor, "w") as file:
+            file.write(content + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):
+            os.link(draft, path)
     finally:
-        draft.unlink()
+        Path(draft).unlink()
+    flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Have the names of its files on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _derive(master: bytes, purpose: bytes) -> bytes:

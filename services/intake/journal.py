@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from services.chassis.errors import Unavailable
 from services.chassis.settings import Settings
+from services.chassis.vault import flush_folder
 from services.contracts.paris import paris_day
 
 
@@ -38,7 +39,7 @@ def check(settings: Settings) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(_open(path))
-        _flush_folder(path)
+        flush_folder(path.parent)
     except OSError as error:
         raise JournalError(f"RELAIS_ERASURES_FILE: {path} cannot be written: {error.strerror}") from None
 
@@ -87,12 +88,3 @@ def _is_cut_off(descriptor: int) -> bool:
     """Whether its last line was not written to its end."""
     size = os.fstat(descriptor).st_size
     return size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-
-
-def _flush_folder(path: Path) -> None:
-    """That the file is there at all is on the disk, too."""
-    descriptor = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

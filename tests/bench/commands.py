@@ -211,7 +211,7 @@ def measure_matching(ground: Ground, people: int, searches: int) -> Result:
     progress.print(f"matching: recording {people:,} people")
     with ground.plot() as plot:
         database = Database(plot.databases["intake"], "bench")
-        found = measure(Counter(database), people, searches)
+        found = measure(Counter(database, ground.folder), people, searches)
         database.close()
     lines = [
         Line("cases joined without a human", found.joined, "", "0"),

@@ -1,6 +1,7 @@
 """Intake without its processes: its handlers on a real database, a clock that tests move, the demo networks."""
 
 import os
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -37,12 +38,12 @@ def agent_of(site: str) -> Caller:
 
 
 class Counter:
-    """One intake service's handlers, called as its entrypoints call them."""
+    """One intake service's handlers, called as its entrypoints call them; `state` is the folder of its files."""
 
-    def __init__(self, database: Database, network: Network = NETWORK) -> None:
+    def __init__(self, database: Database, state: Path, network: Network = NETWORK) -> None:
         self.clock = MovedClock()
         self.network = network
-        self.app = App("intake", Settings(), database, Vault(os.urandom(32)), clock=self.clock)
+        self.app = App("intake", Settings(state=state), database, Vault(os.urandom(32)), clock=self.clock)
 
     def call(self, site: str = SITE) -> Call:
         """What an agent's call is given."""

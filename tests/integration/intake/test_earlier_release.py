@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -26,14 +27,14 @@ OPENED = datetime(2026, 1, 10, 9, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def counter(databases: Callable[[], dict[str, str]]) -> Iterator[Counter]:
+def counter(databases: Callable[[], dict[str, str]], tmp_path: Path) -> Iterator[Counter]:
     """Lend a counter on a database of the earlier release."""
     database = Database(databases()["intake"], "test")
     with database.begin() as connection:
         config = config_of("intake")
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
-    yield Counter(database)
+    yield Counter(database, tmp_path)
     database.close()
 
 

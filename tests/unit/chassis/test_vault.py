@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -82,6 +84,17 @@ def test_two_first_starts_agree_on_one_key(tmp_path: Path) -> None:
     write_private(tmp_path / "master-key", "second")
     assert (tmp_path / "master-key").read_text() == "first\n"
     assert [path.name for path in tmp_path.iterdir()] == ["master-key"]
+
+
+def test_first_starts_at_the_same_moment_agree_on_one_key(tmp_path: Path) -> None:
+    """Threads share a process's number, and so do replicas in containers that share a folder."""
+    for _ in range(20):
+        path = tmp_path / str(uuid4()) / "master-key"
+        keys = [str(number) * 44 for number in range(8)]
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(partial(write_private, path), keys))
+        assert path.read_text().strip() in keys
+        assert [each.name for each in path.parent.iterdir()] == ["master-key"]
 
 
 def test_the_first_master_key_wraps_and_the_others_open() -> None:
