@@ -3,9 +3,10 @@
 
 -- intake
 WITH made AS (
-    INSERT INTO cases (id, site, reference_index, reference_sealed, identity_index, identity_sealed, opened_at)
+    INSERT INTO cases (id, site, reference_index, reference_sealed, identity_index, birth_index, name_index,
+        identity_sealed, opened_at)
     SELECT $id, 'fs-moreuil', sha256(i::text::bytea), sha256(i::text::bytea), sha256(i::text::bytea),
-        decode(repeat('ab', 180), 'hex'), $seen $some
+        sha256(mod(i, 25000)::text::bytea), sha256(i::text::bytea), decode(repeat('ab', 180), 'hex'), $seen $some
     RETURNING id, opened_at
 ), keys AS (
     INSERT INTO vault_keys (owner, wrapped) SELECT id, decode(repeat('cd', 60), 'hex') FROM made
