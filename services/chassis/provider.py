@@ -21,7 +21,7 @@ from services.chassis.webhooks import Webhooks
 
 T = TypeVar("T")
 # With as much for the consumers, less than the ten seconds that Docker gives a container.
-STOP_SECONDS = 4.0
+STOP_SECONDS = 3.0
 
 
 class AppProvider(DependencyProvider):  # type: ignore[misc]
