@@ -23,6 +23,7 @@ from services.intake.samples import sample_visits
 from services.network import load
 
 _SETTLED_SECONDS = 60.0
+_LOOKS = 4
 _TOWARDS = {
     Category.STATE: "vers l’État",
     Category.DEPARTMENT: "vers le Département",
@@ -100,16 +101,20 @@ def _referrals(client: httpx.Client, settings: Settings, tokens: Tokens, site: s
 
 
 def _wait_until_counted(settings: Settings, tokens: Tokens, expected: dict[str, int]) -> None:
-    """Until every visit is counted and nothing moved for a moment: the way through four services takes its time."""
-    deadline, before = time.monotonic() + _SETTLED_SECONDS, -1
+    """Until every visit is counted and some looks in a row see the same: the way through four services takes time."""
+    deadline, before, looks = time.monotonic() + _SETTLED_SECONDS, -1, 0
     with Progress(transient=True) as progress:
         task = progress.add_task("Visits followed to their end", total=sum(expected.values()))
         while time.monotonic() < deadline:
             sites = _sites(settings, tokens, expected)
             counted = sum(site.activity["visits"] for site in sites)
-            moved = counted + sum(site.activity["referrals"]["sent"] + len(site.referrals) for site in sites)
+            moved = counted + sum(
+                site.activity["proposals"]["total"] + site.activity["referrals"]["sent"] + len(site.referrals)
+                for site in sites
+            )
+            looks = looks + 1 if moved == before else 1
             progress.update(task, completed=counted)
-            if counted >= sum(expected.values()) and moved == before:
+            if counted >= sum(expected.values()) and looks >= _LOOKS:
                 return
             before = moved
             time.sleep(0.3)
