@@ -23,6 +23,7 @@ run: ## all four services on this machine, with sample visits, until Ctrl-C
 
 test: lint ## lint, types and every test; installs a broker and a browser first when root
 	@tests/support/install.sh
+	-@$(BIN)/python -c 'from tests.support.node import program; program("")' # may take longer than a test is given
 	@echo "Two runs at a time, each told when it has ended; meanwhile: tail -f .venv/e2e.log"
 	@printf '%s\n' $(TESTS) | xargs -P 2 -I{} sh -c '$(BIN)/python -m pytest -p no:cacheprovider tests/{} >.venv/{}.log 2>&1; \
 		status=$$?; cat .venv/{}.log; exit $$status' || { echo "Not all passed: look above for each of $(TESTS)"; exit 1; }

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import settings
 
 from services.chassis.postgres import EmbeddedPostgres
 from tests.support.broker import vhost_of
@@ -22,6 +23,10 @@ from tests.support.house import House
 from tests.support.rabbit import Rabbit, RabbitError
 
 Builder = Callable[..., House]
+
+# Hypothesis would fail what took more than 200 ms, which a busy machine takes for anything.
+settings.register_profile("relais", deadline=None)
+settings.load_profile("relais")
 
 
 @pytest.fixture

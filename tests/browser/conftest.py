@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
 OPTIONS = [
     "--no-sandbox",
@@ -19,6 +19,8 @@ OPTIONS = [
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 375, "height": 740}
 # WCAG 2.1 AA, which RGAA 4 rests on, and axe's own best practices.
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"], "resultTypes": ["violations"]}
+# No measure of speed: tests share a machine.
+expect.set_options(timeout=30_000)
 
 
 @dataclass

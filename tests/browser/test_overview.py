@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.browser.conftest import DESKTOP, PHONE, Visited
+from tests.support.databases import dump
 from tests.support.house import House, eventually, need, visit
 
 
@@ -18,7 +19,13 @@ def counted(house: House) -> House:
     house.post_lines("hem", hem)
     (sent,) = house.sent(morning[0])
     assert house.answer(sent["partner"], sent["referral_id"], status="accepted").status_code == 201
-    eventually(lambda: "referral-accepted" in [entry["kind"] for entry in house.timeline(sent["case"], "fs-moreuil")])
+
+    def all_counted() -> bool:
+        known = dump(house.databases["reporting"])["visits"]
+        accepted = "referral-accepted" in [entry["kind"] for entry in house.timeline(sent["case"], "fs-moreuil")]
+        return accepted and all(body["visit_id"] in known for body in (*morning, *hem))
+
+    eventually(all_counted, within=30)
     house.stop("reporting")  # whoever looked before has it keep what the page said then
     house.start("reporting")
     return house
@@ -69,7 +76,7 @@ def test_the_policy_does_refuse(visited: Visited) -> None:
         visited.page.wait_for_timeout(20)  # lets the browser speak
         return "refused by img-src" in visited.complaints
 
-    eventually(refused, within=5)
+    eventually(refused, within=30)
 
 
 def test_it_says_in_french_what_it_is(visited: Visited) -> None:

@@ -151,7 +151,9 @@ def test_nothing_of_it_needs_javascript(
     page = context.new_page()
     page.goto(house.relais("invite", "agent", "fs-roye").stdout.strip())
     for _ in range(4):
+        here = page.url
         page.get_by_role("button", name="Entrer").click()
+        expect(page).not_to_have_url(here)
     expect(page).to_have_url(f"{house.url('orientation')}/")
     page.goto(f"{house.url('intake')}/")
     look_for(page, person)
@@ -172,6 +174,7 @@ def test_nothing_of_it_needs_javascript(
     page.get_by_role("link", name="Retour au dossier").click()
     expect(page.locator("h1")).to_contain_text(person["family_name"])
     page.get_by_role("button", name="Se déconnecter").click()
+    expect(page).to_have_url(f"{house.url('intake')}/login")
     page.goto(f"{house.url('intake')}/dossiers/{seen_at_moreuil['case']}")
     expect(page).to_have_url(f"{house.url('intake')}/login")
     context.close()

@@ -1,17 +1,20 @@
 """A site's follow-up in a real browser: what became of the people it sent, and whom partners sent to it."""
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from playwright.sync_api import expect
 
+from services.contracts.paris import paris_day
 from tests.browser.conftest import DESKTOP, Visited
 from tests.browser.keyboard import enter, follow, press, sound_on_any_screen
 from tests.support.house import House, eventually, visit
 
 PARTNER, NEXT, SITE = "mission-locale-santerre", "france-travail", "fs-moreuil"
+WEDNESDAY = 3
 
 
 @pytest.fixture
@@ -79,12 +82,15 @@ def test_whom_nobody_took_on_is_to_be_seen_again(follow_up: Visited, house: Hous
 def test_an_appointment_is_where_the_agent_looks(follow_up: Visited, house: House) -> None:
     """When, where, with whom, and what the partner noted."""
     referral, page = sent(house), follow_up.page
-    appointment = {"at": "2027-07-14T08:00:00Z", "place": "Mission locale, Roye", "contact": "Nadia Exemple"}
+    year = paris_day(datetime.now(UTC)).year + 1
+    day = next(day for day in (date(year, 7, number) for number in range(14, 21)) if day.isoweekday() == WEDNESDAY)
+    appointment = {"at": f"{day}T08:00:00Z", "place": "Mission locale, Roye", "contact": "Nadia Exemple"}
     said = {"status": "accepted", "appointment": appointment, "note": "Venir avec un CV."}
     assert house.answer(PARTNER, referral["referral_id"], **said).status_code == 201
     show(follow_up, house, referral["referral_id"])
     card = page.locator("section[aria-labelledby=at-work] article")
-    told = "Mercredi\u00a014\u00a0juillet\u00a02027 à\u00a010\u00a0h, Mission locale, Roye, avec Nadia Exemple"
+    at = f"Mercredi\u00a0{day.day}\u00a0juillet\u00a0{year} à\u00a010\u00a0h"
+    told = f"{at}, Mission locale, Roye, avec Nadia Exemple"
     expect(card.locator("dd", has_text=told)).to_have_count(1)
     expect(card).to_contain_text("Venir avec un CV.")
     sound_on_any_screen(follow_up)

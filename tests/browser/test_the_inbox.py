@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, date, datetime
 from typing import Any
 
 import httpx
@@ -11,12 +12,14 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from services.chassis.tokens import Role
+from services.contracts.paris import paris_day
 from tests.browser.conftest import DESKTOP, Visited
 from tests.browser.keyboard import enter, follow, press, sound_on_any_screen, tab_to
 from tests.support.house import House, visit
 
 PARTNER, SITE = "mission-locale-santerre", "fs-moreuil"
 HERE = {"Sec-Fetch-Site": "same-origin"}
+TUESDAY = 2
 
 
 def sent(house: House) -> dict[str, Any]:
@@ -126,13 +129,16 @@ def test_an_appointment_is_told_with_the_acceptance(inbox: Visited, house: House
     expect(page.locator("#accepted-place")).to_have_value("Mission locale, Roye")
     expect(page.locator("#accepted-time")).to_have_value("14:30")
     sound_on_any_screen(inbox)
-    page.fill("#accepted-day", "2027-01-05")
+    year = paris_day(datetime.now(UTC)).year + 1
+    day = next(day for day in (date(year, 1, number) for number in range(2, 9)) if day.isoweekday() == TUESDAY)
+    page.fill("#accepted-day", day.isoformat())
     follow(inbox, "details[open] button")
-    told = "Mardi\u00a05\u00a0janvier\u00a02027 à\u00a014\u00a0h\u00a030, Mission locale, Roye, avec Nadia Exemple"
+    at = f"Mardi\u00a0{day.day}\u00a0janvier\u00a0{year} à\u00a014\u00a0h\u00a030"
+    told = f"{at}, Mission locale, Roye, avec Nadia Exemple"
     expect(page.locator("dd", has_text=told)).to_have_count(1)
     sound_on_any_screen(inbox)
     appointment = now(house, referral)["answers"][0]["appointment"]
-    assert appointment["at"] in {"2027-01-05T14:30:00+01:00", "2027-01-05T13:30:00Z"}
+    assert appointment["at"] in {f"{day}T14:30:00+01:00", f"{day}T13:30:00Z"}
 
 
 def test_a_refusal_says_why(inbox: Visited, house: House) -> None:
@@ -251,13 +257,14 @@ def test_it_works_without_scripts(browser: Browser, house: House) -> None:
     page = context.new_page()
     page.goto(f"{house.url('referral')}/login?invitation={house.tokens.invite('partner', PARTNER, 'referral')}")
     page.click("text=Entrer")
+    expect(page).to_have_url(f"{house.url('referral')}/")
     page.goto(f"{house.url('referral')}/orientations/{referral['referral_id']}")
     page.click("summary:has-text('Décliner')")
     page.click("details[open] button")
-    assert page.inner_text("#declined-reason-error") == "Choisissez un motif."
+    expect(page.locator("#declined-reason-error")).to_have_text("Choisissez un motif.")
     page.select_option("#declined-reason", "out-of-territory")
     page.click("details[open] button")
-    assert "hors du territoire" in page.inner_text("main")
+    expect(page.locator("main")).to_contain_text("Déclinée\u00a0: hors du territoire")
     context.close()
 
 

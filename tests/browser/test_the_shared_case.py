@@ -22,9 +22,8 @@ def referral(house: House) -> dict[str, Any]:
     (first,) = house.sent(body)
     assert house.answer(PARTNER, first["referral_id"], status="declined", reason="no-capacity").status_code == 201
     following: dict[str, Any] = next(one for one in house.sent(body, 2) if one["partner"] == NEXT)
-    kinds = ["referral-sent", "referral-declined", "referral-rerouted", "referral-sent"]
-    eventually(lambda: set(kinds) <= {each["kind"] for each in house.timeline(first["case"], SITE)})
-    eventually(lambda: len([0 for each in house.timeline(first["case"], SITE) if each["kind"] == "referral-sent"]) == 2)
+    kinds = ["orientation", "referral-declined", "referral-rerouted", "referral-sent", "referral-sent", "visit"]
+    eventually(lambda: sorted(each["kind"] for each in house.timeline(first["case"], SITE)) == kinds, within=30)
     return following
 
 

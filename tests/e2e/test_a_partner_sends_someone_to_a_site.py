@@ -313,4 +313,4 @@ def test_it_is_counted_once_however_often_it_is_delivered(house: House) -> None:
         inside.channel.basic_publish("referral.events", delivery.routing_key, delivery.body, properties)
         eventually(lambda: house.handled("reporting", "duplicate") > known)
     assert counted() == before + 1
-    eventually(lambda: standing() == before + 1)  # a gauge is read again more rarely than it is scraped
+    eventually(lambda: standing() == before + 1, within=60)  # a gauge is read again more rarely than it is scraped

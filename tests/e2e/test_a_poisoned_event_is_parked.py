@@ -36,7 +36,7 @@ def test_one_bad_event_stops_no_other(house: House) -> None:
         properties = pika.BasicProperties(content_type="application/cloudevents+json", delivery_mode=2)
         connection.channel().basic_publish("intake.events", "VisitRecorded", json.dumps(event).encode(), properties)
     case = house.post_visit(visit()).json()["case"]
-    eventually(lambda: house.timeline(case, "fs-moreuil"), within=5)
+    eventually(lambda: house.timeline(case, "fs-moreuil"), within=30)
 
     def given_up() -> bool:
         exposition = house.metrics("reporting")

@@ -11,7 +11,7 @@ import pytest
 from services.chassis import outside
 from services.contracts.topology import SERVICES
 from tests.support.broker import listener, vhost_of
-from tests.support.house import House, eventually, need, visit
+from tests.support.house import VISIT, House, eventually, need, visit
 from tests.support.letters import Outsider, provide, site
 from tests.support.rabbit import Rabbit
 
@@ -43,7 +43,7 @@ def counted(house: House, outcome: str, service: str = "intake") -> int:
 
 def test_a_visit_is_answered_as_over_http(house: House, writer: Outsider) -> None:
     """201 with the reference, then 200 with the same, by either way; other content is a conflict. Names are echoed."""
-    body = visit(person={"family_name": "d’Oz'ouville", "given_name": "Zoé", "birth_date": "2007-03-14"})
+    body = visit(person=VISIT["person"] | {"family_name": "d’Oz'ouville"})
     writer.write(body, correlation_id="17", message_id="été")
     properties, first = reply(writer, body["visit_id"])
     assert first.pop("status") == 201
@@ -243,7 +243,7 @@ def test_a_forged_user_id_is_refused_by_the_broker(writer: Outsider) -> None:
 
 def test_no_byte_of_a_body_is_in_any_log(house: House, writer: Outsider) -> None:
     """Of the tests above, and of this one: taken, refused, unreadable, of nobody."""
-    body = visit(story=CANARY, person={"family_name": CANARY, "given_name": "Zoé", "birth_date": "2007-03-14"})
+    body = visit(story=CANARY, person=VISIT["person"] | {"family_name": CANARY})
     writer.write(body)
     writer.write(body | {"story": CANARY * 2})
     writer.write(f'{{"story": "{CANARY}'.encode())

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.house import House, need, visit
+from tests.support.house import House, eventually, need, visit
 
 # Walks the commands as Click knows them and asks each for help, in one process: starting a Python takes a second.
 EVERY_HELP = """
@@ -154,15 +154,16 @@ def test_a_refused_token_is_not_taken_for_silence(house: House, tmp_path: Path) 
 def test_the_activity_report_is_the_one_of_the_api(house: House) -> None:
     """`relais report activity` prints the JSON that the call answers with, and CSV when asked."""
     day = ("--from", "2023-03-07", "--to", "2023-03-07")
+    period = {"from": day[1], "to": day[3]}
+    before = house.activity("spie-somme-santerre", **period)["visits"]
     house.post_visit(visit(mode="history", occurred_at="2023-03-07T10:00:00+01:00"))
+    eventually(lambda: house.activity("spie-somme-santerre", **period)["visits"] == before + 1, within=30)
     token = house.tokens.sign("steering", "spie-somme-santerre")
     printed = house.relais("report", "activity", *day, RELAIS_TOKEN=token)
     assert printed.returncode == 0, printed.stderr
     report = json.loads(printed.stdout)
     assert report["filters"]["sites"] == ["fs-moreuil", "fs-roye"]
-    assert (
-        report["totals"]["visits"] == house.activity("spie-somme-santerre", **{"from": day[1], "to": day[3]})["visits"]
-    )
+    assert report["totals"]["visits"] == house.activity("spie-somme-santerre", **period)["visits"]
     table = house.relais("report", "activity", *day, "--format", "csv", RELAIS_TOKEN=token)
     assert table.returncode == 0
     assert table.stdout.splitlines()[:2] == ["figure,code,label,count", f"visits,,Visites,{report['totals']['visits']}"]

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from services.chassis.tokens import Role
+from tests.support.databases import dump
 from tests.support.house import House, eventually, need, visit
 
 DEPARTMENT = "departement-80"
@@ -75,6 +76,7 @@ def test_moreuil_then_roye_then_the_departement(house: House) -> None:
         if one["type"] == "fr.relais.ReferralSent.v1" and one["data"]["referral_id"] == sent["referral_id"]
     ]
     assert of_department["links"]["story"].endswith(f"/v1/referrals/{sent['referral_id']}/story")
+    eventually(lambda: sent["referral_id"] in dump(house.databases["intake"])["sent_referrals"], within=30)
     url = f"{house.url('intake')}/v1/referrals/{sent['referral_id']}/story"
     read = house.client.get(url, headers=house.bearer("partner", DEPARTMENT))
     assert read.status_code == 200, read.text
@@ -95,9 +97,12 @@ def test_moreuil_then_roye_then_the_departement(house: House) -> None:
 
     before = measured(house)
     assert house.answer(DEPARTMENT, sent["referral_id"], status="accepted", story_sufficient=True).status_code == 201
-    eventually(lambda: measured(house) == (before[0] + 1, before[1]))
-    kinds = {(entry["kind"], entry["codes"].get("partner")) for entry in house.timeline(case, "fs-roye")}
-    assert ("referral-accepted", DEPARTMENT) in kinds
+    eventually(lambda: measured(house) == (before[0] + 1, before[1]), within=30)
+
+    def kinds() -> set[tuple[str, str | None]]:
+        return {(entry["kind"], entry["codes"].get("partner")) for entry in house.timeline(case, "fs-roye")}
+
+    eventually(lambda: ("referral-accepted", DEPARTMENT) in kinds(), within=30)
 
     exported = agent(house, "fs-moreuil", "GET", f"/v1/cases/{case}/export?format=pdf")
     assert exported.headers["Content-Type"] == "application/pdf"
@@ -116,11 +121,18 @@ def test_an_organisation_has_one_copy_made_at_a_time(house: House) -> None:
         answer = agent(house, site, "GET", f"/v1/cases/{of}/export?format=pdf")
         return answer.status_code, answer.headers.get("Retry-After")
 
-    with ThreadPoolExecutor(5) as pool:
-        asked = [pool.submit(copy, "fs-moreuil", case) for _ in range(4)]
-        other = pool.submit(copy, "fs-roye", elsewhere)
-    assert {each.result() for each in asked} == {(200, None), (429, "1")}
-    assert other.result() == (200, None)
+    answered: set[tuple[int, str | None]] = set()
+    for _ in range(5):
+        with ThreadPoolExecutor(5) as pool:
+            asked = [pool.submit(copy, "fs-moreuil", case) for _ in range(4)]
+            other = pool.submit(copy, "fs-roye", elsewhere)
+        answered = {each.result() for each in asked}
+        assert (200, None) in answered
+        assert answered <= {(200, None), (429, "1")}
+        assert other.result() == (200, None)
+        if len(answered) > 1:  # on a busy machine they may come one after the other
+            break
+    assert answered == {(200, None), (429, "1")}
 
 
 def measured(house: House) -> tuple[int, int]:

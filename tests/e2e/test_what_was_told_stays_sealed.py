@@ -31,7 +31,8 @@ def told(house: House) -> dict[str, Any]:
     body = visit(person=PERSON, story=STORY, needs=[chosen])
     answered: dict[str, Any] = house.post_visit(body).json()
     (referral,) = house.sent(body)
-    appointment = {"at": "2026-12-01T09:30:00+01:00", "place": PLACE, "contact": CONTACT}
+    at = f"{datetime.now(UTC).year + 1}-12-01T09:30:00+01:00"
+    appointment = {"at": at, "place": PLACE, "contact": CONTACT}
     taken = house.answer(PARTNER, referral["referral_id"], status="accepted", note=ANSWERED, appointment=appointment)
     assert taken.status_code == 201, taken.text
     eventually(lambda: len(house.timeline(answered["case"], "fs-moreuil")) == 4)

@@ -137,12 +137,14 @@ def test_how_often_agents_override_a_rule_is_told(house: House) -> None:
         body = adult(occurred_at=at.isoformat(), needs=[need("logement", recipient=recipient)])
         assert house.post_visit(body).status_code == 201
         house.sent(body)
-    answer = house.client.get(
-        f"{house.url('reporting')}/v1/reports/activity",
-        headers=house.bearer("steering", "fs-moreuil"),
-        params={"from": day, "to": day},
-    )
-    (rule,) = answer.json()["overrides"]
+    url, headers = f"{house.url('reporting')}/v1/reports/activity", house.bearer("steering", "fs-moreuil")
+
+    def counted() -> list[dict[str, Any]]:
+        answer = house.client.get(url, headers=headers, params={"from": day, "to": day})
+        found: list[dict[str, Any]] = answer.json()["overrides"]
+        return found if sum(each["proposals"] for each in found) >= 3 else []
+
+    (rule,) = eventually(counted, within=30)
     assert rule == {"rule": "16-logement", "proposals": 3, "overridden": 1, "rate": 0.3333}
     told = house.metrics("orientation")
     assert re.search(r'^relais_proposals_total\{overridden="yes",rule="16-logement"\} [1-9]', told, re.MULTILINE)

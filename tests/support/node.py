@@ -29,6 +29,6 @@ def program(name: str) -> list[str]:
         fcntl.flock(file, fcntl.LOCK_EX)
         if not stamp.exists() or stamp.read_text() != wanted:
             command = [npm, "ci", "--no-audit", "--no-fund", "--silent"]
-            subprocess.run(command, cwd=FOLDER, check=True, timeout=100)
+            subprocess.run(command, cwd=FOLDER, check=True, timeout=600)
             stamp.write_text(wanted)
     return [node, str(FOLDER / name)]

@@ -1,11 +1,13 @@
 """A throwaway RabbitMQ node, private to one test run: loopback only, random ports, its own epmd, data and cookie."""
 
+import fcntl
 import os
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -29,8 +31,12 @@ _FILES = ("cacertfile", "certfile", "keyfile")
 _LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 _TRIED_FROM = 10_000
 _LENT = Path("/proc/sys/net/ipv4/ip_local_port_range")
-_LENT_FROM = int(_LENT.read_text().split()[0]) if _LENT.exists() else 32_768
+_LENT_FROM = int(_LENT.read_text().split()[0]) if _LENT.exists() else 0
+# Some systems lend nearly all of them.
+_TRIED_TO = _LENT_FROM if _LENT_FROM > _TRIED_FROM + 1000 else 32_768
 _given: set[int] = set()
+# A byte for each port, locked by the process that was given it: it may not listen there yet.
+_RESERVED = (Path(tempfile.gettempdir()) / f"relais-test-ports-{os.getuid()}").open("ab")
 
 
 def _shipped(name: str) -> str:
@@ -134,6 +140,10 @@ class Rabbit:
             self._node.terminate()
             self._node.wait(STOP_SECONDS)
             self._node = None
+
+    def write_down(self) -> None:
+        """Wait until a `kill` takes no queue: its declaration is in a cache of Erlang's for up to two seconds."""
+        time.sleep(3)
 
     def kill(self) -> None:
         """End the node as a power cut would."""
@@ -245,7 +255,7 @@ class Rabbit:
     def close_connections(self, vhost: str | None = None) -> None:
         """Break the clients' connections, as an operator would; one may end by itself meanwhile."""
         for connection in self.api("GET", "/connections"):
-            if vhost in (None, connection["vhost"]):
+            if vhost in (None, connection.get("vhost")):
                 answer = self._api.request("DELETE", f"/connections/{_path(connection['name'])}")
                 if answer.is_error and answer.status_code != httpx.codes.NOT_FOUND:
                     raise RabbitError(f"closing a connection: {answer.status_code}")
@@ -313,12 +323,13 @@ def _program(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Find ports that nobody listens on, below those that the system lends to outgoing connections."""
+    """Find ports that nobody listens on or will, below those that the system lends to outgoing connections."""
     found: list[int] = []
     while len(found) < count:
-        port = secrets.randbelow(_LENT_FROM - _TRIED_FROM) + _TRIED_FROM
+        port = secrets.randbelow(_TRIED_TO - _TRIED_FROM) + _TRIED_FROM
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             if port not in _given:
+                fcntl.lockf(_RESERVED, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
                 _given.add(port)
                 found.append(port)
     return found

@@ -29,7 +29,10 @@ class Scribe:
 
     def __post_init__(self) -> None:
         self._stopping = False
-        self._crew = [threading.Thread(target=self._again_and_again, args=(run,)) for run in (self._write, self._read)]
+        self._crew = [
+            threading.Thread(target=self._again_and_again, args=(run,), daemon=True)
+            for run in (self._write, self._read)
+        ]
 
     def start(self) -> None:
         """Begin to write and read."""

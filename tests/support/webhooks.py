@@ -60,6 +60,11 @@ def lane(app: App, **urls: str) -> Iterator[Webhooks]:
         yield webhooks
 
 
+def idle(webhooks: Webhooks) -> bool:
+    """Whether nobody is delivered to just now: who failed is at rest, counted from a time that is past."""
+    return not any(each.busy for each in webhooks._receivers.values())  # noqa: SLF001 - told to nobody else
+
+
 def secret_of(app: App, recipient: str, *, rotate: bool = False) -> str | None:
     """Make a secret as the command does."""
     with app.work() as work:

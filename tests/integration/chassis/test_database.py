@@ -115,10 +115,13 @@ def test_a_pool_that_is_busy_is_waited_for_then_away(database: Database, monkeyp
         occupied = [pool.submit(occupy) for _ in range(20)]
         for _ in occupied:
             assert busy.acquire(timeout=10)
+        with monkeypatch.context() as patch:
+            patch.setattr(database.engine.pool, "_timeout", 0.2)
+            with pytest.raises(Unavailable):
+                database.ping()
         waiting = pool.submit(database.ping)
-        monkeypatch.setattr(database.engine.pool, "_timeout", 0.2)
-        with pytest.raises(Unavailable):
-            database.ping()
+        with pytest.raises(TimeoutError):
+            waiting.result(0.3)
         release.set()
         waiting.result(10)
 

@@ -257,13 +257,13 @@ def test_pruning_ends_when_told_and_goes_on_at_the_next_start(
     eventually(lambda: len(remembered(database)) < 200_000)
     told = time.monotonic()
     pruner.finish()
-    thread.join(5)
+    thread.join(10)
     took = time.monotonic() - told
     left = len(remembered(database))
     tell(f"told to stop with {left} rows to delete, ended in {took * 1000:.0f} ms")
     assert not thread.is_alive()
     assert 0 < left < 200_000
-    assert took < 1
+    assert took < 5
     next_start = App("referral", app.settings, database, clock=Still())
     assert Pruner(next_start, relayed_outside=True).prune()["inbox"] == left
 

@@ -75,12 +75,14 @@ def reader(url: str, *, takes: int = 0) -> Iterator[list[tuple[str, bytes]]]:
             while not stop.is_set():
                 connection.process_data_events(0.05)
 
-    thread = threading.Thread(target=consume)
+    thread = threading.Thread(target=consume, daemon=True)
     thread.start()
-    assert ready.wait(10)
-    yield read
-    stop.set()
-    thread.join(10)
+    try:
+        assert ready.wait(10)
+        yield read
+    finally:
+        stop.set()
+        thread.join(10)
 
 
 def numbers(read: list[tuple[str, bytes]]) -> list[int]:
@@ -93,6 +95,11 @@ def numbers(read: list[tuple[str, bytes]]) -> list[int]:
     return [event["number"] for event in events]
 
 
+def wait_for(read: list[tuple[str, bytes]], number: int) -> None:
+    """Until so many events were read: what is on its way to a reader that leaves is lost."""
+    eventually(lambda: len(numbers(read)) >= number)
+
+
 def test_only_what_the_consumer_takes_is_sent_and_only_from_inside(database: Database, url: str) -> None:
     """In order, a hundred to a message, one alone as it first came; a partner's own view stays where it is."""
     write(database, range(1, 251))
@@ -101,6 +108,7 @@ def test_only_what_the_consumer_takes_is_sent_and_only_from_inside(database: Dat
     write(database, range(251, 302))
     with reader(url) as read:
         sent = replaying.replay(database, url, wanted())
+        wait_for(read, 301)
     assert (sent.events, sent.messages, sent.begins) == ({"VisitRecorded": 301}, 4, None)
     assert numbers(read) == list(range(1, 302))
     assert Counter(kind for kind, _ in read) == {BATCH_CONTENT_TYPE: 3, CONTENT_TYPE: 1}
@@ -118,6 +126,7 @@ def test_a_ledger_is_entered_at_any_time_however_many_positions_are_missing(data
         for since, first in ((timedelta(0), day * 10), (timedelta(seconds=1), day * 10 + 10)):
             with reader(url) as read:
                 sent = replaying.replay(database, url, wanted(NOW + timedelta(days=day) + since))
+                wait_for(read, 200 - first)
             assert sent.events["VisitRecorded"] == 200 - first
             assert numbers(read) == list(range(first, 200))
 
@@ -146,6 +155,7 @@ def test_no_more_is_sent_than_the_consumer_takes(
             target=lambda: replaying.replay(
                 database, url, wanted(), tell=lambda done, total: told.append((done, total))
             ),
+            daemon=True,
         )
         replay.start()
         eventually(lambda: waiting(url) >= 5)
@@ -155,6 +165,7 @@ def test_no_more_is_sent_than_the_consumer_takes(
         with reader(url) as read:
             replay.join(20)
             assert not replay.is_alive()
+            wait_for(read, 3000 - 300)
     tell(f"3,000 events for a consumer that stopped taking: {depth} messages waited, and the rest went on once it took")
     assert 5 <= depth < 5 + 3
     assert told == [(done, 3000) for done in range(0, 3000, 300)]
@@ -188,6 +199,7 @@ def test_the_operators_account_may_do_it_and_a_services_may_not(
         replaying.replay(database, rabbit.url(vhost, "operator", "secret"), wanted())
         with pytest.raises(replaying.AWAY):
             replaying.replay(database, rabbit.url(vhost, "intake", "secret"), wanted())
+        wait_for(read, 10)
     assert numbers(read) == list(range(10))
     for user in ("operator", "intake"):
         rabbit.delete_user(user)

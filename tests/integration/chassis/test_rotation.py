@@ -13,7 +13,7 @@ from threading import Event as Signal
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select, text
 from typer.testing import CliRunner
 
 from services.chassis import key_commands, rotation, webhook_secrets
@@ -23,7 +23,7 @@ from services.chassis.keyring import KEEPERS, Busy, census, open_vault
 from services.chassis.masters import KeyFile
 from services.chassis.settings import Settings
 from services.chassis.tables import metadata, vault_keys
-from services.chassis.vault import Vault, new_master_key
+from services.chassis.vault import INDEX_OWNER, Vault, new_master_key
 from tests.support.house import eventually
 
 
@@ -143,19 +143,22 @@ def test_everybody_reads_and_writes_while_the_key_is_changed(make: Make) -> None
 
 
 def half_rotated(keys: Keys) -> None:
-    """Kill a rotation while it wraps intake's keys."""
-    process = keys.begin("rotate")
-    eventually(lambda: len(keys.lines) == 2, within=20, every=0.005)
-    old = Vault(keys.file.read()[1])
+    """Kill a rotation while it wraps intake's keys; it can neither end that before, nor begin with referral's."""
+    old = Vault(keys.file.read()[0])
 
     def some_moved() -> bool:
         with keys.databases["intake"].begin() as connection:
             row = connection.execute(vault_keys.select().order_by(vault_keys.c.owner).limit(1)).one()
         return old.fingerprint_of(row.owner, row.wrapped) is None
 
-    eventually(some_moved, every=0.005)
-    process.kill()
-    process.communicate()
+    last = select(vault_keys).where(vault_keys.c.owner == INDEX_OWNER).with_for_update()
+    with keys.databases["intake"].begin() as intake, keys.databases["referral"].begin() as referral:
+        intake.execute(last)
+        referral.execute(text("LOCK TABLE vault_keys IN SHARE MODE"))
+        process = keys.begin("rotate")
+        eventually(some_moved, within=30, every=0.005)
+        process.kill()
+        process.communicate()
 
 
 def test_a_rotation_killed_in_the_middle_goes_on_and_once_only(make: Make) -> None:

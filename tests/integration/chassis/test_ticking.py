@@ -28,17 +28,19 @@ class Service:
 
 container = ServiceContainer(Service, {})
 container.start()
-time.sleep(0.4)
+begun = time.monotonic()
+while calls.count("often") < 3 and time.monotonic() < begun + 20:
+    time.sleep(0.05)
 begun = time.monotonic()
 container.stop()
-print(calls.count("slowly"), calls.count("often") > 2, time.monotonic() - begun < 1)
+print(calls.count("slowly"), calls.count("often") > 2, time.monotonic() - begun < 10)
 """
 
 
 def test_what_is_apart_begins_at_once_and_is_not_waited_for() -> None:
     """Nor is the other work; a bug in that ends nothing, and its words are not logged."""
     done = subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-c", _SERVICE], capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", _SERVICE], capture_output=True, text=True, timeout=90, check=True
     )
     assert done.stdout.split() == ["1", "True", "True"]
     assert "nobody needs to know" not in done.stdout + done.stderr

@@ -1,7 +1,5 @@
 """The tests' own broker: what the fault tests rest on."""
 
-import time
-
 import httpx
 import pika
 import pytest
@@ -27,7 +25,7 @@ def test_a_confirmed_message_survives_kill_and_stop(rabbit: Rabbit) -> None:
     """
     vhost = rabbit.add_vhost("survival")
     publish(rabbit.url(vhost), "kept", b"one")
-    time.sleep(3)
+    rabbit.write_down()
     rabbit.kill()
     rabbit.start()
     rabbit.stop()

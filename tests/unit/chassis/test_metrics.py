@@ -1,13 +1,27 @@
 """Gauges that are read when asked for."""
 
 import itertools
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.metrics_core import Metric
 
 from services.chassis.metrics import Metrics, gauge
+
+Passes = Callable[[float], None]
+
+
+@pytest.fixture
+def passes(monkeypatch: pytest.MonkeyPatch) -> Passes:
+    """Return what lets seconds pass, as the metrics see it; else time stands still."""
+    now = [0.0]
+
+    def by(seconds: float) -> None:
+        now[0] += seconds
+
+    monkeypatch.setattr("services.chassis.metrics.time", SimpleNamespace(monotonic=lambda: now[0]))
+    return by
 
 
 def value(metrics: Metrics) -> str:
@@ -15,26 +29,34 @@ def value(metrics: Metrics) -> str:
     return next((line for line in metrics.text().decode().splitlines() if line.startswith("relais_number ")), "")
 
 
-def test_what_is_quickly_read_is_read_at_each_scrape() -> None:
-    """A second scrape a moment later tells what is new."""
+def numbered(passes: Passes, seconds: float) -> Metrics:
+    """The one gauge tells how many times it was read, which takes so long."""
     metrics, numbers = Metrics("intake"), itertools.count(1)
-    metrics.read(lambda: iter([gauge("relais_number", "A number.", (), [((), next(numbers))])]))
+
+    def read() -> Iterator[Metric]:
+        passes(seconds)
+        yield gauge("relais_number", "A number.", (), [((), next(numbers))])
+
+    metrics.read(read)
+    return metrics
+
+
+def test_what_is_quickly_read_is_read_at_each_scrape(passes: Passes) -> None:
+    """A second scrape a moment later tells what is new."""
+    metrics = numbered(passes, 0.0005)
     assert value(metrics) == "relais_number 1.0"
-    time.sleep(0.05)
+    passes(0.05)
     assert value(metrics) == "relais_number 2.0"
 
 
-def test_what_is_slowly_read_is_read_more_rarely() -> None:
+def test_what_is_slowly_read_is_read_more_rarely(passes: Passes) -> None:
     """Fifty times as long as it took, the scrapes between tell the same."""
-    metrics, numbers = Metrics("intake"), itertools.count(1)
-
-    def slow() -> Iterator[Metric]:
-        time.sleep(0.02)
-        yield gauge("relais_number", "A number.", (), [((), next(numbers))])
-
-    metrics.read(slow)
-    assert [value(metrics) for _ in range(3)] == ["relais_number 1.0"] * 3
-    time.sleep(1.2)
+    metrics = numbered(passes, 0.02)
+    for _ in range(3):
+        assert value(metrics) == "relais_number 1.0"
+        passes(0.33)
+    assert value(metrics) == "relais_number 1.0"
+    passes(0.02)
     assert value(metrics) == "relais_number 2.0"
 
 

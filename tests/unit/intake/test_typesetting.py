@@ -14,7 +14,7 @@ from tests.unit.intake.test_printing import export
 
 logs.configure("warning", "json")
 printing._SECONDS = SECONDS
-ticks, long = [], export(stories=["a\\n" * 9999 + "a"] * 10)
+ticks, long = [], export(stories=["a\\n" * 9999 + "a"] * 30)
 
 def tick():
     while True:
@@ -39,22 +39,22 @@ def _printed(seconds: float) -> list[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=110,
         check=True,
     )
     return done.stdout.splitlines()
 
 
 def test_no_green_thread_waits_for_a_document() -> None:
-    """Ten stories of 10,000 lines: within Typst's own process it was 7.9 s."""
-    document, longest = _printed(30)
+    """Thirty stories of 10,000 lines: within the service's own process it would be 1.3 s."""
+    document, longest = _printed(90)
     assert document == "%PDF"
     assert float(longest) < 1
 
 
 def test_what_takes_too_long_is_ended() -> None:
     """503 with a time to wait and another way; the log says so, and nothing of what was told."""
-    warned, refused, longest = _printed(0.2)
+    warned, refused, longest = _printed(0.02)
     assert ('"not printed"' in warned, '"too slow"' in warned) == (True, True)
     assert refused == "503 60 True"
     assert float(longest) < 1

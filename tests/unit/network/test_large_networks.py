@@ -122,7 +122,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_5000_lines_are_read_within_3_seconds_and_cost_a_visit_less_than_200_microseconds(
+def test_5000_lines_are_read_within_6_seconds_and_cost_a_visit_less_than_400_microseconds(
     file: Path, tell: Callable[[str], None]
 ) -> None:
     """With 3,000 partners, the country's 2,804 sites, a charter for each département and a thousand contact sheets.
@@ -134,7 +134,7 @@ def test_5000_lines_are_read_within_3_seconds_and_cost_a_visit_less_than_200_mic
     network = read[-1]
     assert (len(network.lines), len(network.partners), len(network.sites)) == (LINES, PARTNERS, SITES)
     tell(f"{LINES:,} lines, {PARTNERS:,} partners, {file.stat().st_size / 1e6:.1f} MB: read in {seconds:.2f} s")
-    assert seconds < 3
+    assert seconds < 6
 
     rules, people = Rules(network), visits(Random(2))  # noqa: S311 - made up, no secret
     proposed = [proposal for facts, needs in people for proposal in rules.propose(rules.visit(facts, needs, DAY))]
@@ -147,4 +147,4 @@ def test_5000_lines_are_read_within_3_seconds_and_cost_a_visit_less_than_200_mic
 
     each = best_of(5, evaluate) / len(people)
     tell(f"{LINES:,} lines: {each * 1e6:.0f} µs a visit")
-    assert each < 200e-6
+    assert each < 400e-6

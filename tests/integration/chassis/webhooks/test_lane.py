@@ -19,7 +19,7 @@ from services.chassis.settings import Settings
 from services.chassis.webhooks import Webhooks, next_try
 from tests.support.house import eventually
 from tests.support.receiver import Answer, Receiver, receiver
-from tests.support.webhooks import DAY, Moved, failed, lane, pending, reason, running, subscribe, write
+from tests.support.webhooks import DAY, Moved, failed, idle, lane, pending, reason, running, subscribe, write
 
 
 def test_to_each_its_own_and_what_goes_inside_goes_to_nobody(app: App, partner: Receiver) -> None:
@@ -37,11 +37,11 @@ def test_a_receiver_that_was_away_gets_everything_in_order(
 ) -> None:
     """What was written while it was away too; each once, in the order of the ledger."""
     partner.stop()
-    with lane(app, one=partner.url):
+    with lane(app, one=partner.url) as webhooks:
         ids = write(app, *["one"] * 40)
         eventually(lambda: "cannot be reached: connection refused" in reason(app))
         ids += write(app, *["one"] * 20)
-        time.sleep(0.5)
+        eventually(lambda: idle(webhooks))
         partner.start()
         clock.by += timedelta(minutes=1)
         eventually(lambda: len(partner.ids) >= 60)
@@ -91,11 +91,12 @@ def test_who_never_answers_holds_nobody_up(
         eventually(lambda: all(each.arrivals for each in hanging.values()))
         started = time.monotonic()
         ids = write(app, *["one"] * 100)
-        eventually(lambda: len(partner.ids) == 100)
+        eventually(lambda: len(partner.ids) == 100, within=30.0)
         took = time.monotonic() - started
         tell(f"100 events beside 4 receivers that hang: {took:.2f} s")
         assert partner.ids == ids
-        assert took < 4
+        # One after the other, three tries of 1.5 s each, the four would take 18 s.
+        assert took < 15
         eventually(lambda: "no answer within" in reason(app))
         assert pending(app) >= 20
 
@@ -103,9 +104,10 @@ def test_who_never_answers_holds_nobody_up(
 def test_a_receiver_that_asks_for_time_gets_it(app: App, partner: Receiver, clock: Moved) -> None:
     """No event is tried before: neither that one nor another."""
     partner.answer = lambda _: Answer(status=503, headers=(("Retry-After", "120"),))
-    with lane(app, one=partner.url):
+    with lane(app, one=partner.url) as webhooks:
         write(app, "one", "one")
         eventually(lambda: reason(app) == "HTTP 503")
+        eventually(lambda: idle(webhooks))
         write(app, "one")
         clock.by = timedelta(seconds=110)
         time.sleep(1.2)
@@ -120,9 +122,10 @@ def test_a_clock_that_was_ahead_makes_nobody_wait(app: App, partner: Receiver, c
     """By an hour, while the receiver failed; then somebody puts it right, and a minute later all has arrived."""
     clock.wrong = timedelta(hours=1)
     partner.answer = lambda _: Answer(status=500)
-    with lane(app, one=partner.url):
+    with lane(app, one=partner.url) as webhooks:
         ids = write(app, *["one"] * 4)
         eventually(lambda: len(partner.arrivals) >= 6)
+        eventually(lambda: idle(webhooks))
         clock.wrong = timedelta(0)
         partner.answer = lambda _: Answer()
         ids += write(app, "one")
