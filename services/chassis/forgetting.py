@@ -146,22 +146,22 @@ class Sweeper:
 
     def sweep(self) -> int:
         """One round, if there is anything to do; how many cases it did. Raises Unavailable, _Elsewhere."""
-        todo = self._plan()
-        if todo is None:
+        plan = self._plan()
+        if plan is None:
             return 0
-        for row in todo.cases:
+        for row in plan.cases:
             self._again(row)
         changed = 0
-        for start in range(todo.start, todo.end + 1, _PAGE):
+        for start in range(plan.start, plan.end + 1, _PAGE):
             began = time.monotonic()
             with self._turn() as connection:
-                changed += self._page(connection, start, min(start + _PAGE - 1, todo.end), todo)
+                changed += self._page(connection, start, min(start + _PAGE - 1, plan.end), plan)
             if self._stopping.wait(max(_PAUSE, time.monotonic() - began)):
                 raise _Elsewhere
         with self._turn() as connection:
-            self._done(connection, todo)
-        log.info("ledger swept", service=self._app.service, cases=len(todo.cases), events=changed)
-        return len(todo.cases)
+            self._done(connection, plan)
+        log.info("ledger swept", service=self._app.service, cases=len(plan.cases), events=changed)
+        return len(plan.cases)
 
     def _plan(self) -> _Round | None:
         now = self._app.clock.now()
@@ -191,17 +191,17 @@ class Sweeper:
                 this = forgetting.c.digest == row.digest
                 work.execute(update(forgetting).where(this).values(needles=sorted(needles)))
 
-    def _page(self, connection: Connection, first: int, last: int, todo: _Round) -> int:
+    def _page(self, connection: Connection, first: int, last: int, plan: _Round) -> int:
         """Rewrite the rows between two positions that name an erased case; how many did."""
         rows = connection.execute(_HOLDING, {"first": first, "last": last}).all()
         gone, new = [], []
         for row in rows:
             named = _ID.findall(row.body)
-            if not todo.owners.keys() & named:  # a case of which this round knew nothing
-                todo.owners.update(_owners(connection))
-            case = next(todo.owners[one] for one in named if one in todo.owners)
+            if not plan.owners.keys() & named:  # a case of which this round knew nothing
+                plan.owners.update(_owners(connection))
+            case = next(plan.owners[one] for one in named if one in plan.owners)
             if row.type in topology.NOTICES:
-                if row.recipient is None and todo.lets_go(row.position, case.digest):
+                if row.recipient is None and plan.lets_go(row.position, case.digest):
                     gone.append(row.position)
             elif row.recipient is None and (left := erased.document(row.body, case.secret)):
                 new.append({"position": row.position, "body": left})
@@ -215,14 +215,14 @@ class Sweeper:
             connection.execute(delete(ledger).where(ledger.c.position.in_(gone)))
         return len(rows)
 
-    def _done(self, connection: Connection, todo: _Round) -> None:
-        swept = [row.digest for row in todo.first_time]
+    def _done(self, connection: Connection, plan: _Round) -> None:
+        swept = [row.digest for row in plan.first_time]
         connection.execute(
             update(forgetting)
             .where(forgetting.c.digest.in_(swept), forgetting.c.horizon.is_not(None))
             .values(swept_at=self._app.clock.now())
         )
-        over = [row.digest for row in todo.last_time if row.digest not in todo.held]
+        over = [row.digest for row in plan.last_time if row.digest not in plan.held]
         # Erased again meanwhile: not over.
         ended = forgetting.c.digest.in_(over) & forgetting.c.swept_at.is_not(None)
         connection.execute(delete(forgetting).where(ended))
