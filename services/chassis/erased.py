@@ -22,7 +22,7 @@ from services.contracts.envelope import CloudEvent
 from services.contracts.intake import CaseErased
 
 _KINDS = {event.TYPE: event for event in topology.PUBLISHED}
-_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # As one text of lines: an array's elements would be quoted one by one. OFFSET 0: each by the index, since the planner
 # reads the whole table for each batch until somebody has analysed it. EXISTS: asked once, instead of for each.
 _KNOWN = text("""
@@ -128,7 +128,7 @@ def failing(connection: Connection, failure: Failure) -> Failure | None:
     """A failure as it may be kept: coarsened where it names an erased case; None where nothing of it may."""
     if is_notice(failure.body):
         return failure
-    named = {UUID(one) for one in _ID.findall(failure.body.decode(errors="replace").lower())}
+    named = {UUID(one) for one in ID.findall(failure.body.decode(errors="replace").lower())}
     known = among(connection, named)
     if not known:
         return failure
@@ -158,5 +158,5 @@ def held(connection: Connection, digests: Collection[bytes]) -> set[UUID]:
         wanted = its.where(func.sha256(func.uuid_send(one)).in_(digests))
         found.update(connection.scalars(wanted))
     for body in connection.execution_options(yield_per=_ROWS).scalars(select(outbox.c.body)):
-        found.update(one for one in map(UUID, _ID.findall(body)) if digest(one) in digests)
+        found.update(one for one in map(UUID, ID.findall(body)) if digest(one) in digests)
     return found

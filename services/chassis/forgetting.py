@@ -5,7 +5,6 @@ to partners deleted. Twice: once nobody adds to it any more, and after a time of
 then the secret by which ids became other ids is dropped (docs/decisions/31-erasure.md).
 """
 
-import re
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -20,13 +19,13 @@ from pydantic_core import to_json
 from sqlalchemy import Connection, Row, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
-from services.chassis import erased, logs, outbox
+from services.chassis import erased, logs, outbox, webhook_rows
 from services.chassis.app import App, Work
 from services.chassis.errors import Unavailable
 from services.chassis.metrics import gauge
 from services.chassis.relay import INSIDE
 from services.chassis.tables import erased as tombstones
-from services.chassis.tables import forgetting, webhook_deliveries
+from services.chassis.tables import forgetting
 from services.chassis.tables import outbox as ledger
 from services.contracts import topology
 from services.contracts.coarse import digest
@@ -42,7 +41,6 @@ _AT_ONCE = 1000
 
 log = logs.get(__name__)
 
-_ID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 _HORIZON = text("""
     UPDATE forgetting SET horizon = CAST(CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text) AS bigint)
@@ -196,7 +194,7 @@ class Sweeper:
         rows = connection.execute(_HOLDING, {"first": first, "last": last}).all()
         gone, new = [], []
         for row in rows:
-            named = _ID.findall(row.body)
+            named = erased.ID.findall(row.body)
             if not plan.owners.keys() & named:  # a case of which this round knew nothing
                 plan.owners.update(_owners(connection))
             case = next(plan.owners[one] for one in named if one in plan.owners)
@@ -211,7 +209,7 @@ class Sweeper:
             connection.execute(_REWRITE, {"rows": to_json(new).decode()})
         if gone:
             if connection.scalar(text("SELECT to_regclass('webhook_deliveries')")):
-                connection.execute(delete(webhook_deliveries).where(webhook_deliveries.c.position.in_(gone)))
+                webhook_rows.drop(connection, gone)
             connection.execute(delete(ledger).where(ledger.c.position.in_(gone)))
         return len(rows)
 

@@ -1,5 +1,6 @@
 """HTML pages: one way of making them for all services, one frame (`templates/base.html`), one style sheet."""
 
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -23,7 +24,7 @@ def environment(*folders: Path) -> Environment:
     """Templates of these folders, which may extend `base.html`; what is not given is an error, all text is escaped.
 
     An address in them is one of `@http` after `root`: `{{ root }}/login`. `logged_in` is false unless a page says
-    otherwise: true shows the button that logs out.
+    otherwise: true shows the button that logs out. `spaced` is a filter for French text.
     """
     made = Environment(
         loader=FileSystemLoader([*folders, _HERE / "templates"]),
@@ -31,8 +32,14 @@ def environment(*folders: Path) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
     )
+    made.filters["spaced"] = _spaced
     made.globals |= {"logged_in": False, "root": Markup(ROOT)}  # noqa: S704 - no data
     return made
+
+
+def _spaced(text: str) -> str:
+    """With the spaces that do not break, which French wants before high punctuation."""
+    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
 
 
 _OWN = environment()

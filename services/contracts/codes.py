@@ -146,8 +146,9 @@ class ReferralState(StrEnum):
 
 
 _S = ReferralState
-# Before, nothing was sent; after, there is nothing left to do for the person.
+# Before the first, nothing was sent. The second are led to by the recipient's answers only: it was in contact, or done.
 WITH_PARTNER = frozenset({_S.SENT, _S.RECEIVED, _S.ACCEPTED, _S.IN_PROGRESS, _S.ON_HOLD})
+BY_RECIPIENT = WITH_PARTNER - {_S.SENT} | {_S.DECLINED, _S.COMPLETED, _S.FAILED}
 
 
 class DeclineReason(StrEnum):
@@ -344,7 +345,6 @@ _LEFT_GUADELOUPE = {"97123": "977", "97127": "978"}
 def department_of(commune: str) -> str:
     """The département (INSEE code) of a commune's INSEE code: `80570` → `80`, `2A004` → `2A`, `97411` → `974`.
 
-    Right for every commune of today. A few parts of communes were in another département before they were merged:
-    `services.network.communes` knows today's commune.
+    Right for every commune of today; what a merged one was part of before, `services.network.communes` knows.
     """
     return _LEFT_GUADELOUPE.get(commune, commune[:3]) if commune.startswith(("97", "98")) else commune[:2]

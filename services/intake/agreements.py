@@ -220,9 +220,11 @@ def _errors(recipient: str, form: AgreementPut, standing: Standing, work: Work, 
         yield {"pointer": "/recipient", "detail": _UNKNOWN}
     if form.given_at and form.given_at > work.now + days.AHEAD:
         yield {"pointer": "/given_at", "detail": _AHEAD}
-    first = work.execute(select(func.min(visits.c.occurred_at)).where(visits.c.case_id.in_(standing.members))).scalar()
-    if form.given_at and first and form.given_at < first - _BEFORE_THE_FIRST_VISIT:
-        yield {"pointer": "/given_at", "detail": "L’accord est antérieur de plus de 31 jours à la première visite."}
+    if form.given_at:
+        earliest = select(func.min(visits.c.occurred_at)).where(visits.c.case_id.in_(standing.members))
+        first = work.execute(earliest).scalar()
+        if first and form.given_at < first - _BEFORE_THE_FIRST_VISIT:
+            yield {"pointer": "/given_at", "detail": "L’accord est antérieur de plus de 31 jours à la première visite."}
     births = _births(standing.members, work, call.app.vault) if form.by == "person" else {}
     if _any_needs_guardian(births.values(), paris_day(form.given_at or work.now)):
         yield {"pointer": "/by", "detail": _GUARDIAN}

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, delete, func, or_, select, text, update
@@ -40,7 +40,7 @@ class By(NamedTuple):
     org: str
     role: str
     subject: str
-    reason: str
+    reason: Literal["request", "retention"]
 
 
 CLOCK = By("relais", "system", "clock", "retention")
@@ -73,8 +73,7 @@ def forget_cases(work: Work, members: Sequence[UUID], by: By) -> list[str]:
     digests = [digest(row.id) for row in rows]
     for row in rows:
         forgetting.begin(work, row.id, secret, row.opened_at, forget_rows)
-        reason = "retention" if by.reason == "retention" else "request"
-        work.emit(CaseErased(case=row.id, opened_at=row.opened_at, reason=reason, secret=secret))
+        work.emit(CaseErased(case=row.id, opened_at=row.opened_at, reason=by.reason, secret=secret))
     for each in digests:
         told = {"org": by.org, "role": by.role, "subject": by.subject, "action": "erased", "referral_id": None}
         work.insert(accesses, case_id=None, erased=each, at=work.now, **told)

@@ -31,6 +31,7 @@ from services.intake.rights import accesses_in, name_of
 from services.intake.tables import agreements, cases, merges, sent_referrals
 from services.network import Network
 
+_DECIDED = ("recipient", "sensitive", "given_at", "form", "by", "withdrawn_at", "withdrawn_for")
 _TYPES = {"json": "application/json", "pdf": "application/pdf"}
 _KEPT = [
     "Le dossier est conservé deux ans après le dernier contact, puis effacé.",
@@ -155,9 +156,6 @@ def _agreements(work: Work, group: Group, network: Network) -> list[HeldAgreemen
         )
         for row in work.execute(wanted.order_by(agreements.c.recipient, agreements.c.given_at))
     ]
-
-
-_DECIDED = ("recipient", "sensitive", "given_at", "form", "by", "withdrawn_at", "withdrawn_for")
 
 
 def _recipient(recipient: str, network: Network) -> str:

@@ -24,6 +24,7 @@ from services.intake.domain import days
 from services.intake.forms import VisitAnswer, VisitForm
 from services.intake.namesakes import Namesakes
 from services.intake.tables import cases, visits
+from services.intake.told import visit_field
 from services.network import Network, communes
 
 _ATTEMPTS = 3
@@ -255,7 +256,7 @@ class _Desk:
         if not texts:
             return None
         key = self._work.key(case) if case else self._work.new_key(days.visit_owner(form.site, form.visit_id))
-        return key.seal(f"visit/{form.site}/{form.visit_id}", json.dumps(texts, ensure_ascii=False))
+        return key.seal(visit_field(form.site, form.visit_id), json.dumps(texts, ensure_ascii=False))
 
     def _facts(
         self, form: VisitForm, case: UUID | None, agreed: tuple[str, ...], *, retold: bool | None

@@ -1,19 +1,11 @@
 """Intake's pages: a search, a case, who looked at it."""
 
-import re
 from collections import defaultdict
 from datetime import date, datetime
 from pathlib import Path
 
 from services.chassis.pages import environment
-from services.contracts.codes import (
-    AGE_BAND_LABELS,
-    CATEGORY_LABELS,
-    NEED_LABELS,
-    OBSTACLE_LABELS,
-    PUBLIC_LABELS,
-    Category,
-)
+from services.contracts.codes import CATEGORY_LABELS, NEED_LABELS, Category
 from services.contracts.paris import paris
 from services.intake.call import Call
 from services.intake.case_forms import AccessesView, AgreementsView, Erased, Matches, StoryView
@@ -24,11 +16,6 @@ _TEMPLATES = environment(Path(__file__).parent / "templates")
 _MONTHS = (
     "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
 )
-
-
-def _spaced(text: str) -> str:
-    """With the spaces that do not break, which French wants before high punctuation."""
-    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
 
 
 def _day(day: date | datetime) -> str:
@@ -45,12 +32,9 @@ def _month(month: str) -> str:
     return f"{_MONTHS[int(number) - 1]} {year}"
 
 
-_TEMPLATES.filters |= {"spaced": _spaced, "day": _day, "moment": _moment, "month": _month}
+_TEMPLATES.filters |= {"day": _day, "moment": _moment, "month": _month}
 _TEMPLATES.globals |= {
     "need_labels": NEED_LABELS,
-    "public_labels": PUBLIC_LABELS,
-    "obstacle_labels": OBSTACLE_LABELS,
-    "age_labels": AGE_BAND_LABELS,
     "bases": {"mission": "mission de service public", "agreement": "accord de la personne"},
 }
 

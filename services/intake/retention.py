@@ -25,7 +25,7 @@ from sqlalchemy import (
 from services.chassis.app import App, Work
 from services.chassis.tables import vault_keys
 from services.contracts import keeping
-from services.contracts.codes import ReferralState as State
+from services.contracts.codes import BY_RECIPIENT
 from services.contracts.paris import paris_day
 from services.intake import erasing
 from services.intake.domain.days import visit_owner
@@ -34,9 +34,6 @@ from services.intake.tables import accesses, cases, sent_referrals, visits
 EVERY_SECONDS = 3600.0
 _ROWS = 500
 _PAUSE = 0.01
-# What a partner's or a site's answer leads to: somebody was in contact with the person, or dealt with the case.
-_ANSWERED = (State.RECEIVED, State.ACCEPTED, State.DECLINED, State.IN_PROGRESS, State.ON_HOLD, State.COMPLETED,
-             State.FAILED)  # fmt: skip
 _LOOK_AGAIN = Counter(again=0)
 _member = cases.alias("member")
 
@@ -84,7 +81,7 @@ def _hear(work: Work, today: date) -> None:
     heard = (
         select(cases.c.id, cast(func.max(_paris(sent_referrals.c.at)), Date).label("day"))
         .join_from(cases, sent_referrals, its)
-        .where(cases.c.last_contact_on <= last, sent_referrals.c.state.in_(_ANSWERED))
+        .where(cases.c.last_contact_on <= last, sent_referrals.c.state.in_(BY_RECIPIENT))
         .where(sent_referrals.c.at >= keeping.end_of(last))
         .group_by(cases.c.id)
         .subquery()
@@ -98,7 +95,7 @@ def _over_cases(today: date) -> ColumnElement[bool]:
     head = func.coalesce(cases.c.merged_into, cases.c.id)
     together = or_(_member.c.id == head, _member.c.merged_into == head)
     kept = exists().where(together, _member.c.last_contact_on > last).correlate(cases)
-    answered = sent_referrals.c.state.in_(_ANSWERED) & (sent_referrals.c.at >= keeping.end_of(last))
+    answered = sent_referrals.c.state.in_(BY_RECIPIENT) & (sent_referrals.c.at >= keeping.end_of(last))
     heard = exists().where(sent_referrals.c.case_id == _member.c.id, together, answered).correlate(cases)
     return and_(cases.c.last_contact_on <= last, ~kept, ~heard)
 

@@ -15,8 +15,8 @@ from services.intake import allowances, erasing, handlers, indexing, retention, 
 from services.intake.forms import VisitAnswer, VisitForm
 from services.intake.web import CasePages
 
-# Those that a replica of the release before opens while this one already serves, too.
-_INDEXED_SECONDS = 60.0
+# Older cases are those, too, that a replica of the release before opens while this one already serves.
+_MINUTE = 60.0
 
 
 class IntakeService(CasePages):
@@ -25,9 +25,9 @@ class IntakeService(CasePages):
     name = "intake"
     app = AppProvider(prepare=erasing.catch_up, forget=erasing.forget_rows, vault=True)
 
-    @every(_INDEXED_SECONDS, apart=True)
-    def index_older_cases(self) -> None:
-        """Cases that an earlier release opened are found again by who the person is, too."""
+    @every(_MINUTE, apart=True)
+    def on_minute(self) -> None:
+        """Cases that an earlier release opened are found again by who the person is, too; who searched is forgotten."""
         indexing.index_older_cases(self.app)
         allowances.drop_unused(self.app)
 

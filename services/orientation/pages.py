@@ -1,6 +1,5 @@
 """Orientation's pages: whom to meet, for an agent at the counter; the slip for the person; contact sheets."""
 
-import re
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -45,11 +44,6 @@ def _place(told: str) -> str:
     return f"{name} ({code})"
 
 
-def _spaced(text: str) -> str:
-    """With the spaces that do not break, which French wants before high punctuation."""
-    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
-
-
 def _french(day: date | str) -> str:
     return f"{date.fromisoformat(day) if isinstance(day, str) else day:%d/%m/%Y}"
 
@@ -58,7 +52,7 @@ def _stale(sheet: ContactSheet, day: date) -> bool:
     return to_verify(date.fromisoformat(sheet.last_verified) if sheet.last_verified else None, day)
 
 
-_TEMPLATES.filters |= {"place": _place, "spaced": _spaced, "french": _french, "stale": _stale}
+_TEMPLATES.filters |= {"place": _place, "french": _french, "stale": _stale}
 _TEMPLATES.globals |= {
     "need_groups": _NEEDS,
     "need_labels": NEED_LABELS,

@@ -1,6 +1,5 @@
 """Referral's pages: a partner's inbox, a site's follow-up, one referral."""
 
-import re
 from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlencode
@@ -39,11 +38,6 @@ _PARTS = {
 _TEMPLATES = environment(Path(__file__).parent / "templates")
 
 
-def _spaced(text: str) -> str:
-    """With the spaces that do not break, which French wants before high punctuation."""
-    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
-
-
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -55,7 +49,6 @@ def _listed(asked: BoardQuery, page: int | None = None) -> str:
 
 
 _TEMPLATES.filters |= {
-    "spaced": _spaced,
     "capital": _capital,
     "reason": words.reason,
     "short": lambda identifier: words.short_number(str(identifier)),

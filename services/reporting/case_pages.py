@@ -1,6 +1,5 @@
 """The pages of a case: the story first, then what waits for whom, then all that happened."""
 
-import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -22,11 +21,6 @@ Names = Mapping[str, str]
 _TEMPLATES = environment(Path(__file__).parent / "templates")
 _REGIMES = {"general": "Régime général", "msa": "MSA"}
 _SEXES = {"F": "Femme", "M": "Homme"}
-
-
-def _spaced(text: str) -> str:
-    """With the spaces that do not break, which French wants before high punctuation."""
-    return re.sub(r" (?=[:;!?»])|(?<=«) ", "\u00a0", text)
 
 
 def _day(at: datetime | str) -> str:
@@ -81,7 +75,7 @@ def _facts(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "Obstacles", ", ".join(_label(OBSTACLE_LABELS, each) for each in dict.fromkeys(obstacles))
 
 
-_TEMPLATES.filters |= {"spaced": _spaced, "day": _day, "moment": _moment, "birth": _birth, "capital": _capital}
+_TEMPLATES.filters |= {"day": _day, "moment": _moment, "birth": _birth, "capital": _capital}
 _TEMPLATES.globals |= {
     "need_labels": NEED_LABELS,
     "state_labels": REFERRAL_STATE_LABELS,

@@ -8,7 +8,6 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Uuid,
-    and_,
     cast,
     delete,
     func,
@@ -89,11 +88,10 @@ def forget_rows(work: Work, case: UUID, secret: UUID) -> Collection[UUID]:
 def _forget_steps(work: Work, case: UUID, secret: UUID) -> None:
     """Of what happened to the case itself only that a story was told twice is counted."""
     its = (case_steps.c.case == case) | (case_steps.c.other == case)
-    counted = case_steps.c.retold.is_(True)
-    work.execute(delete(case_steps).where(its, ~func.coalesce(case_steps.c.retold, literal(value=False))))
+    work.execute(delete(case_steps).where(its, case_steps.c.retold.is_not(True)))
     work.execute(
         update(case_steps)
-        .where(and_(its, counted))
+        .where(its)
         .values(
             case=_pseudonym(case_steps.c.case, secret),
             other=_pseudonym(case_steps.c.other, secret),

@@ -13,9 +13,6 @@ from services.reporting.cases import Fact, Names, Standing, has_ended, read_grou
 from services.reporting.domain.timeline import ended_words, owed
 from services.reporting.tables import case_steps, referral_steps
 
-# Of a referral to somebody else, these alone are told.
-_TOLD = ("from_state", "to_state", "reason", "appointment_day")
-
 
 def referral_case(
     connection: Connection, referral_id: UUID, partner: str, names: Names, *, reveals_health: bool
@@ -90,8 +87,7 @@ def _facts(referral: Standing) -> Iterator[Fact]:
         codes: dict[str, Any] = {"need": sent.need, "partner": sent.partner, "category": sent.category}
         if row is not sent:
             day = row.appointment_day.isoformat() if row.appointment_day else None
-            seen = {"from_state": row.from_state, "to_state": row.state, "reason": row.reason, "appointment_day": day}
-            codes |= {name: seen[name] for name in _TOLD}
+            codes |= {"from_state": row.from_state, "to_state": row.state, "reason": row.reason, "appointment_day": day}
         yield _minute(row.at), f"referral-{row.event or row.state}", sent.site if row is sent else None, codes
 
 

@@ -8,21 +8,11 @@ from sqlalchemy import Connection, Select, Subquery, cast, func, select
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.types import Date
 
-from services.contracts.codes import CATEGORY_LABELS, ReferralState
+from services.contracts.codes import BY_RECIPIENT, CATEGORY_LABELS
 from services.reporting.forms import StoryAnswers, StoryAnswersOf, Tellings, TellingsAt, ToldOnce
 from services.reporting.scope import Scope
 from services.reporting.tables import case_steps, referral_steps, visits
 
-# What only the recipient can lead a referral to.
-_BY_RECIPIENT = (
-    ReferralState.RECEIVED,
-    ReferralState.ACCEPTED,
-    ReferralState.DECLINED,
-    ReferralState.IN_PROGRESS,
-    ReferralState.ON_HOLD,
-    ReferralState.COMPLETED,
-    ReferralState.FAILED,
-)
 _CATEGORIES = {str(code): label for code, label in CATEGORY_LABELS.items()}
 
 
@@ -56,7 +46,7 @@ _SAID = ("sufficient", "insufficient", "silent")
 def _answers(scope: Scope) -> Select[Any]:
     """Answered referrals by category, site, and the last that was said of the story."""
     sent, step = referral_steps.alias("sent"), referral_steps.alias("step")
-    by_recipient = step.c.event.is_(None) & step.c.state.in_(_BY_RECIPIENT)
+    by_recipient = step.c.event.is_(None) & step.c.state.in_(BY_RECIPIENT)
     last_first = aggregate_order_by(step.c.story_sufficient, step.c.step.desc())
     each = (
         select(
