@@ -39,8 +39,8 @@ def forget_rows(work: Work, case: UUID, secret: UUID) -> Collection[UUID]:
     def other(column: Column[UUID]) -> ColumnElement[UUID]:
         return _pseudonym(column, secret)
 
-    its = select(visits.c.site, visits.c.visit_id).where(visits.c.case == case)
-    of_a_visit = tuple_(needs.c.site, needs.c.visit_id).in_(its)
+    its = select(visits.c.written_on, visits.c.site, visits.c.visit_id).where(visits.c.case == case)
+    of_a_visit = tuple_(needs.c.written_on, needs.c.site, needs.c.visit_id).in_(its)
     work.execute(update(needs).where(of_a_visit).values(visit_id=other(needs.c.visit_id), label=null()))
     work.execute(
         update(visits)

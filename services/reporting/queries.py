@@ -147,7 +147,7 @@ def _visit_counts(scope: Scope, key: ColumnElement[Any]) -> Select[Any]:
         )
         .select_from(rows)
         .where(scope.holds(visits.c.day, visits.c.site))
-        .group_by(visits.c.site, visits.c.visit_id, "key")
+        .group_by(visits.c.written_on, visits.c.site, visits.c.visit_id, "key")
         .subquery()
     )
     return select(

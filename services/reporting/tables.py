@@ -24,9 +24,12 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
+# The database writes `written_on`, the same in a visit and its needs, which one transaction writes: whatever numbers
+# sites give their visits, new ones are together in the index. That a visit is counted once, the inbox sees to.
 visits = Table(
     "visits",
     metadata,
+    Column("written_on", Date, primary_key=True, server_default=text("CURRENT_DATE")),
     Column("site", Text, primary_key=True),
     Column("visit_id", Uuid, primary_key=True),
     Column("occurred_at", DateTime(timezone=True), nullable=False),
@@ -51,6 +54,7 @@ visits = Table(
 needs = Table(
     "needs",
     metadata,
+    Column("written_on", Date, primary_key=True, server_default=text("CURRENT_DATE")),
     Column("site", Text, primary_key=True),
     Column("visit_id", Uuid, primary_key=True),
     Column("position", Integer, primary_key=True),
@@ -116,7 +120,12 @@ referral_steps = Table(
 )
 Index("referral_steps_sent", referral_steps.c.sent_day, postgresql_where=referral_steps.c.sent_day.is_not(None))
 # Joined from the outside, so that no visit is lost should it have no need.
-visits_with_needs = visits.outerjoin(needs, (needs.c.site == visits.c.site) & (needs.c.visit_id == visits.c.visit_id))
+visits_with_needs = visits.outerjoin(
+    needs,
+    (needs.c.written_on == visits.c.written_on)
+    & (needs.c.site == visits.c.site)
+    & (needs.c.visit_id == visits.c.visit_id),
+)
 
 # What happened to a case itself, one row for each event: `kind` is `agreement-given`, `agreement-withdrawn`, `merged`,
 # `unmerged`; `other` is the case that was joined to it, `site` whose agent found it. `at` is when an agreement's

@@ -59,14 +59,14 @@ SELECT source, $id::text, $seen $some,
     unnest(ARRAY['/relais/intake', '/relais/orientation', '/relais/referral']) AS source;
 
 WITH made AS (
-    INSERT INTO visits (site, visit_id, occurred_at, day, mode, channel, visit_class, spie, charter, commune, department,
-        age_band, sex, publics, "case")
-    SELECT 'fs-moreuil', gen_random_uuid(), $seen, ($seen)::date, 'live', 'desk', 'emploi', true, 'spie-somme-santerre',
-        '80570', '80', '18-20', 'F', ARRAY['neet'], $id $some
-    RETURNING site, visit_id
+    INSERT INTO visits (written_on, site, visit_id, occurred_at, day, mode, channel, visit_class, spie, charter, commune,
+        department, age_band, sex, publics, "case")
+    SELECT ($seen)::date, 'fs-moreuil', gen_random_uuid(), $seen, ($seen)::date, 'live', 'desk', 'emploi', true,
+        'spie-somme-santerre', '80570', '80', '18-20', 'F', ARRAY['neet'], $id $some
+    RETURNING written_on, site, visit_id
 )
-INSERT INTO needs (site, visit_id, position, code, outcome)
-SELECT site, visit_id, 0, 'jeune-sans-emploi-ni-formation', 'to-refer' FROM made;
+INSERT INTO needs (written_on, site, visit_id, position, code, outcome)
+SELECT written_on, site, visit_id, 0, 'jeune-sans-emploi-ni-formation', 'to-refer' FROM made;
 
 INSERT INTO proposals (orientation_id, position, site, visit_id, day, need, rule, partner, category, desk_first, unmet,
     "case", at)

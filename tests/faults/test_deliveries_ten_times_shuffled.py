@@ -53,7 +53,7 @@ _LAST = "SELECT coalesce(max(position), 0) FROM outbox"
 # Times, and numbers that tell the order in which a run happened to do things.
 _ANEW = {
     "intake": {"inbox.handled_at", "accesses.number", "vault_keys.wrapped"},
-    "reporting": {"inbox.handled_at", "case_steps.number"},
+    "reporting": {"inbox.handled_at", "case_steps.number", "visits.written_on", "needs.written_on"},
     "orientation": {
         *("inbox.handled_at", "marks.position", "rules_in_use.since"),
         *("outbox.position", "outbox.created_at", "outbox.body.id", "outbox.body.time"),

@@ -50,6 +50,8 @@ def test_a_timeline_written_by_the_first_release_is_kept(databases: Callable[[],
     migrate(database, "reporting")
     with database.begin() as connection:
         told = cases.case_timeline(connection, case, "hem", {})
+        apart = connection.execute(text("SELECT max(written_on) < CURRENT_DATE FROM visits")).scalar()
+    assert apart, "in the index new visits are not among those of before"
     assert [entry.kind for entry in told.timeline] == ["visit", "orientation", "referral-accepted"]
     assert told.timeline[0].codes["needs"] == [{"code": "logement", "outcome": "to-refer"}]
     assert told.timeline[1].codes["proposals"][0]["rule"] == "housing"
