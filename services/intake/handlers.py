@@ -75,7 +75,7 @@ def record_visits(posted: Sequence[Posted], app: App, network: Network) -> list[
             with app.work() as work:
                 desk = _Desk(app, network, work, [one.form for one in posted])
                 results = [desk.record(one) for one in posted]
-                opening.met_again(work, desk.contacts)
+                desk.close()
             break
         except exc.IntegrityError:
             # The same visit arrived twice at once: the other request won, and this one will now find it.
@@ -154,8 +154,9 @@ class _Desk:
         self._standings = decided.standings_of(work.connection, {form.case for form in forms if form.case}, hold=True)
         naming = [form for form in forms if (form.site, form.case) in self._cases]
         self._births = agreements.births_wanted(naming, self._standings, work, app.vault)
-        self.contacts: dict[UUID, Any] = {}  # the last day of each
+        self._contacts: dict[UUID, Any] = {}  # the last day of each
         self._told: set[UUID] = set()  # the heads of those with a story
+        self._fresh: dict[tuple[str, UUID], dict[str, Any]] = {}
 
     def record(self, posted: Posted) -> Recorded | Rejected:
         """Record one visit, or say why not."""
@@ -175,6 +176,12 @@ class _Desk:
         answer = self._write(form, fingerprint)
         self._known[form.site, form.visit_id] = {"fingerprint": fingerprint, "answer": answer}
         return Recorded(answer, again=False)
+
+    def close(self) -> None:
+        """Write the visits, by id: two batches with the same ones wait for each other instead of for ever."""
+        for key in sorted(self._fresh):
+            self._work.insert(visits, **self._fresh[key])
+        opening.met_again(self._work, self._contacts)
 
     def _errors(self, form: VisitForm) -> list[FieldError]:
         """What only the clock, the network and the database can tell, and what was not always refused.
@@ -215,7 +222,7 @@ class _Desk:
             if told:
                 self._told.add(head)
             day = paris_day(form.occurred_at)
-            self.contacts[case] = max(day, self.contacts.get(case, day))
+            self._contacts[case] = max(day, self._contacts.get(case, day))
         elif form.person:
             indexes = self._indexes[form.site, form.visit_id]
             matches = self._namesakes.meet(indexes["identity_index"], form.site)
@@ -223,19 +230,18 @@ class _Desk:
         standing = self._standings.get(form.case, decided.NOTHING) if form.case else decided.NOTHING
         agreed = agreements.at_visit(form, case, standing, self._work) if case else ()
         facts = self._facts(form, case, agreed, retold=head in self._told if form.story and head else None)
-        self._work.insert(
-            visits,
-            site=form.site,
-            visit_id=form.visit_id,
-            fingerprint=fingerprint,
-            case_id=case,
-            possible_matches=matches,
-            occurred_at=form.occurred_at,
-            recorded_at=self._app.clock.now(),
-            facts=facts.model_dump_json(),
-            free_text_sealed=self._sealed_text(form, case),
-            story=bool(form.story),
-        )
+        self._fresh[form.site, form.visit_id] = {
+            "site": form.site,
+            "visit_id": form.visit_id,
+            "fingerprint": fingerprint,
+            "case_id": case,
+            "possible_matches": matches,
+            "occurred_at": form.occurred_at,
+            "recorded_at": self._app.clock.now(),
+            "facts": facts.model_dump_json(),
+            "free_text_sealed": self._sealed_text(form, case),
+            "story": bool(form.story),
+        }
         if form.story and head:
             self._told.add(head)
         self._work.emit(facts)
