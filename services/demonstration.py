@@ -48,7 +48,7 @@ def demonstrate(settings: Settings) -> None:
     remembered = settings.state / "samples.json"
     day, sent = _remembered(remembered)
     known = {site.id for site in load(settings.network).sites}
-    bodies = {site: visits for site, visits in by_site(sample_visits(day)).items() if site in known}
+    bodies = {site: visits for site, visits in sorted(by_site(sample_visits(day)).items()) if site in known}
     if not bodies:
         console.print("None of the demo sites is in this network: no sample visits were sent.")
         return

@@ -146,7 +146,7 @@ class ReferralState(StrEnum):
 
 
 _S = ReferralState
-# Before the first, nothing was sent. The second are led to by the recipient's answers only: it was in contact, or done.
+# Sent, and something is left to do; then what the recipient's answers alone lead to: it was in contact, or is done.
 WITH_PARTNER = frozenset({_S.SENT, _S.RECEIVED, _S.ACCEPTED, _S.IN_PROGRESS, _S.ON_HOLD})
 BY_RECIPIENT = WITH_PARTNER - {_S.SENT} | {_S.DECLINED, _S.COMPLETED, _S.FAILED}
 

@@ -75,7 +75,7 @@ def record_visits(posted: Sequence[Posted], app: App, network: Network) -> list[
             with app.work() as work:
                 desk = _Desk(app, network, work, [one.form for one in posted])
                 results = [desk.record(one) for one in posted]
-                desk.close()
+                desk.finish()
             break
         except exc.IntegrityError:
             # The same visit arrived twice at once: the other request won, and this one will now find it.
@@ -177,8 +177,8 @@ class _Desk:
         self._known[form.site, form.visit_id] = {"fingerprint": fingerprint, "answer": answer}
         return Recorded(answer, again=False)
 
-    def close(self) -> None:
-        """Write the visits, by id: two batches with the same ones wait for each other instead of for ever."""
+    def finish(self) -> None:
+        """Write the visits, by id: two batches with the same ones, in whatever order, do not deadlock."""
         for key in sorted(self._fresh):
             self._work.insert(visits, **self._fresh[key])
         opening.met_again(self._work, self._contacts)

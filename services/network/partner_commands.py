@@ -90,18 +90,18 @@ def provision(
     with _broker(settings) as broker:
         _apart(broker.vhosts)
         wanted = _wanted(settings, broker.vhosts)
-        todo = provisioning.plan(broker.api.definitions(), wanted, broker.vhosts)
+        planned = provisioning.plan(broker.api.definitions(), wanted, broker.vhosts)
         if dry_run:
-            _tell_changes(todo, as_json=as_json)
+            _tell_changes(planned, as_json=as_json)
         else:
-            _apply(broker, todo, len(wanted), out, as_json=as_json)
-    for stranger in todo.strangers:
+            _apply(broker, planned, len(wanted), out, as_json=as_json)
+    for stranger in planned.strangers:
         _note(f"no site or partner of the network files uses it (any more), left alone: {stranger}; see `revoke`")
-    for clash in todo.clashes:
+    for clash in planned.clashes:
         _note(f"exists with other arguments, left alone: {clash}; delete it when it is empty, and run this again")
-    for user in todo.overtaken:
+    for user in planned.overtaken:
         _note(f"another run made it meanwhile, with a password of its own: {user}; if nobody has that, `rotate` it")
-    if todo.clashes or todo.overtaken:
+    if planned.clashes or planned.overtaken:
         raise typer.Exit(1)
 
 
@@ -234,14 +234,14 @@ def _existing(broker: _Broker, ids: Sequence[str]) -> list[Account]:
     return [account for found in asked.values() for account in found if account.user in known]
 
 
-def _apply(broker: _Broker, todo: Plan, number: int, out: Path | None, *, as_json: bool) -> None:
+def _apply(broker: _Broker, planned: Plan, number: int, out: Path | None, *, as_json: bool) -> None:
     made: list[dict[str, str]] = []
     err = Console(stderr=True)
     progress = Progress(console=err, transient=True, disable=not err.is_terminal)
     try:
         with progress as bar:
-            task = bar.add_task("accounts", total=sum(part.account is not None for part in todo.parts))
-            for handful in provisioning.apply(broker.api, todo, lambda done: bar.advance(task, done)):
+            task = bar.add_task("accounts", total=sum(part.account is not None for part in planned.parts))
+            for handful in provisioning.apply(broker.api, planned, lambda done: bar.advance(task, done)):
                 facts = [broker.facts(each) for each in handful]
                 made += facts
                 for each in facts if out else ():
@@ -253,20 +253,20 @@ def _apply(broker: _Broker, todo: Plan, number: int, out: Path | None, *, as_jso
         if not out and (made or as_json):
             _show(made, as_json=as_json)
     where = f", in {out}" if out and made else ""
-    _note(f"{number} accounts, {len(made)} of them new{where}; {_counted(todo)}")
+    _note(f"{number} accounts, {len(made)} of them new{where}; {_counted(planned)}")
 
 
-def _counted(todo: Plan) -> str:
-    return f"{len(todo.changes)} changes" if todo.changes else "nothing to change"
+def _counted(planned: Plan) -> str:
+    return f"{len(planned.changes)} changes" if planned.changes else "nothing to change"
 
 
-def _tell_changes(todo: Plan, *, as_json: bool) -> None:
+def _tell_changes(planned: Plan, *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps([change._asdict() for change in todo.changes], indent=2))
+        typer.echo(json.dumps([change._asdict() for change in planned.changes], indent=2))
         return
-    for change in todo.changes:
+    for change in planned.changes:
         typer.echo(f"{change.action} {change.kind} {change.name}")
-    _note(f"dry run: {_counted(todo)}")
+    _note(f"dry run: {_counted(planned)}")
 
 
 def _close(api: Management, account: Account, reason: str) -> None:

@@ -100,17 +100,17 @@ def plan(present: Definitions, wanted: Sequence[Account], vhosts: Vhosts) -> Pla
 
 
 def apply(
-    management: Management, todo: Plan, advance: Callable[[int], None] = lambda _: None
+    management: Management, planned: Plan, advance: Callable[[int], None] = lambda _: None
 ) -> Iterator[list[Credentials]]:
     """Do what is planned, and yield the credentials of each handful of new accounts once they exist.
 
     Another run may be at it: an account that is there by now is left as it is, and a password that is not there once
     it was written is not yielded. `advance` is told how many accounts are done. Raises ManagementError.
     """
-    for permission in todo.too_much:
+    for permission in planned.too_much:
         management.delete_permission(permission["user"], permission["vhost"])
-    common = [part for part in todo.parts if part.account is None]
-    others = [part for part in todo.parts if part.account is not None]
+    common = [part for part in planned.parts if part.account is None]
+    others = [part for part in planned.parts if part.account is not None]
     for part in common:
         management.load(part.load)
     for start in range(0, len(others), _AT_ONCE):
@@ -122,7 +122,7 @@ def apply(
         management.load(_together(parts, made, known | hashes))
         there = management.password_hashes() if made else {}
         ours = [each for each in made if there.get(each.account.user) == hashes[each.account.user]]
-        todo.overtaken += [account.user for account in new if account not in {each.account for each in ours}]
+        planned.overtaken += [account.user for account in new if account not in {each.account for each in ours}]
         advance(len(parts))
         yield ours
 
