@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -256,9 +257,7 @@ class Rabbit:
         """Break the clients' connections, as an operator would; one may end by itself meanwhile."""
         for connection in self.api("GET", "/connections"):
             if vhost in (None, connection.get("vhost")):
-                answer = self._api.request("DELETE", f"/connections/{_path(connection['name'])}")
-                if answer.is_error and answer.status_code != httpx.codes.NOT_FOUND:
-                    raise RabbitError(f"closing a connection: {answer.status_code}")
+                self._wait("the end of a connection", partial(self._closed, connection["name"]))
 
     def api(self, method: str, path: str, body: object = None) -> Any:  # noqa: ANN401 - whatever JSON it answers
         """Call the management API; anything but success is an error."""
@@ -268,6 +267,13 @@ class Rabbit:
         return answer.json() if answer.content else None
 
     # -- inside
+
+    def _closed(self, connection: str) -> bool:
+        """Close it; for one that ends at this moment the broker answers 500, and 404 from then on."""
+        answer = self._api.delete(f"/connections/{_path(connection)}")
+        if answer.is_client_error and answer.status_code != httpx.codes.NOT_FOUND:
+            raise RabbitError(f"closing a connection: {answer.status_code} {answer.text}")
+        return not answer.is_server_error
 
     def _alarmed(self) -> bool:
         return self._api.get("/health/checks/alarms").status_code == httpx.codes.SERVICE_UNAVAILABLE
