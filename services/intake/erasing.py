@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Literal, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection, delete, func, or_, select, text, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 from sqlalchemy.dialects import postgresql
 
 from services.chassis import forgetting, logs
@@ -27,11 +27,6 @@ _CHANGED = (
     "Le dossier a changé entre-temps : il vient d’être réuni avec un autre, ou séparé. Rien n’est effacé : relisez-le,"
     " puis demandez de nouveau."
 )
-
-# As one text of lines: an array's elements would be quoted one by one.
-_ERASED_VISITS = text("""
-    SELECT wanted.digest FROM unnest(string_to_array(:digests, E'\\n')) AS wanted (digest)
-    JOIN erased_visits ON erased_visits.digest = decode(wanted.digest, 'hex')""")
 
 
 class By(NamedTuple):
@@ -106,14 +101,6 @@ def forget_rows(work: Work, case: UUID, _secret: UUID) -> Collection[UUID]:
 def digest_of_visit(site: str, visit_id: UUID) -> bytes:
     """What is kept of an erased visit; its id is unique per site only."""
     return sha256(f"{site}/{visit_id}".encode()).digest()
-
-
-def erased_among(connection: Connection, wanted: Collection[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
-    """Those of these visits, by site and id, that were erased with their case."""
-    digests = {digest_of_visit(*each).hex(): each for each in wanted}
-    if not digests:
-        return set()
-    return {digests[each] for each in connection.scalars(_ERASED_VISITS, {"digests": "\n".join(digests)})}
 
 
 def catch_up(app: App) -> int:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, bindparam, exc, select, tuple_
+from pydantic_core import to_json
+from sqlalchemy import exc, text
 
 from services.chassis import problems
 from services.chassis.app import App, Work
@@ -23,20 +24,23 @@ from services.intake import agreements, decided, erasing, opening
 from services.intake.domain import days
 from services.intake.forms import VisitAnswer, VisitForm
 from services.intake.namesakes import Namesakes
-from services.intake.tables import cases, visits
+from services.intake.tables import visits
 from services.intake.told import visit_field
 from services.network import Network, communes
 
 _ATTEMPTS = 3
 _VISIT_ID = re.compile(rb'"visit_id"\s*:\s*"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})"')
-# Built once: putting a statement together costs as much as sending it.
-_WANTED: BindParameter[Any] = bindparam("wanted", expanding=True)
-_VISITS_KNOWN = (
-    select(visits.c.site, visits.c.visit_id, visits.c.fingerprint, visits.c.possible_matches, visits.c.case_id,
-           cases.c.reference_sealed)
-    .outerjoin_from(visits, cases)
-    .where(tuple_(visits.c.site, visits.c.visit_id).in_(_WANTED))
-)  # fmt: skip
+# In one statement, since each visit asks it. OFFSET 0: by the index, in a table that nobody has analysed as well.
+_KNOWN = text("""
+    SELECT wanted.site, wanted.visit_id, known.*
+    FROM json_to_recordset(CAST(:wanted AS json)) AS wanted (site text, visit_id uuid, digest bytea)
+    LEFT JOIN LATERAL (
+        SELECT fingerprint, possible_matches, case_id, reference_sealed
+        FROM visits LEFT JOIN cases ON cases.id = visits.case_id
+        WHERE visits.site = wanted.site AND visits.visit_id = wanted.visit_id OFFSET 0) AS known ON true
+    LEFT JOIN LATERAL (
+        SELECT digest FROM erased_visits WHERE digest = wanted.digest OFFSET 0) AS erased ON true
+    WHERE known.fingerprint IS NOT NULL OR erased.digest IS NOT NULL""")
 _NOTHING_TO_EXPLAIN = "Il n’y a pas de choix à expliquer : nommez dans « recipient » le partenaire choisi, ou rien ici."
 LINES_TYPE = "application/x-ndjson"
 MAX_LINES = 1000
@@ -141,9 +145,8 @@ class _Desk:
 
     def __init__(self, app: App, network: Network, work: Work, forms: Sequence[VisitForm]) -> None:
         self._app, self._network, self._work = app, network, work
+        self._erased: set[tuple[str, UUID]] = set()
         self._known = self._visits_known(forms)
-        fresh = {(form.site, form.visit_id) for form in forms} - self._known.keys()
-        self._erased = erasing.erased_among(work.connection, fresh)
         self._cases = opening.named_cases(work, forms)
         self._indexes = {
             (form.site, form.visit_id): opening.indexes_of(app.vault, form)
@@ -292,9 +295,19 @@ class _Desk:
         return VisitAnswer(visit_id=visit_id, case=case, reference=reference, possible_matches=matches, links=links)
 
     def _visits_known(self, forms: Sequence[VisitForm]) -> dict[tuple[str, UUID], dict[str, Any]]:
-        wanted = [(form.site, form.visit_id) for form in forms]
+        wanted = [
+            {
+                "site": form.site,
+                "visit_id": form.visit_id,
+                "digest": rf"\x{erasing.digest_of_visit(form.site, form.visit_id).hex()}",
+            }
+            for form in forms
+        ]
         known = {}
-        for row in self._work.execute(_VISITS_KNOWN, {"wanted": wanted}):
+        for row in self._work.execute(_KNOWN, {"wanted": to_json(wanted).decode()}):
+            if row.fingerprint is None:
+                self._erased.add((row.site, row.visit_id))
+                continue
             reference = self._work.key(row.case_id).open("reference", row.reference_sealed) if row.case_id else None
             answer = self._answer(row.visit_id, row.case_id, reference, row.possible_matches)
             known[row.site, row.visit_id] = {"fingerprint": row.fingerprint, "answer": answer}
