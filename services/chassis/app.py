@@ -104,9 +104,7 @@ class Work:
 
     def finish(self) -> bool:
         """Write everything; the outbox last, since its lock is held until the commit. Whether events were added."""
-        if self._in_order:
-            outbox.commit_in_order(self.connection)
-        outbox.append(self.connection, self._ledger, self.now, self._rows)
+        outbox.append(self.connection, self._ledger, self.now, self._rows, in_order=self._in_order)
         return bool(self._ledger)
 
 

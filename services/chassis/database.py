@@ -22,6 +22,7 @@ _LIMITS = "-c statement_timeout=30s -c lock_timeout=10s -c idle_in_transaction_s
 _IDLE_SECONDS = 1.0
 # Up to so many rows, one statement for all tables costs less than a COPY for each.
 FEW = 20
+_LOCK = text("SELECT pg_advisory_xact_lock(:lock)")
 Row = Mapping[str, Any]
 
 # A server going or coming (08, 57P), read-only after a failover (25006), out of disk, memory or connections (53),
@@ -98,34 +99,47 @@ def _reached(error: exc.DBAPIError) -> bool:
     return not str(state).startswith(_NOT_NOW)
 
 
-def insert_all(connection: Connection, tables: Mapping[Table, Sequence[Row]]) -> None:
+def lock(connection: Connection, key: int) -> None:
+    """Hold an advisory lock until the end of the transaction."""
+    connection.execute(_LOCK, {"lock": key})
+
+
+def insert_all(connection: Connection, tables: Mapping[Table, Sequence[Row]], *, under: int | None = None) -> None:
     """Insert rows into tables; all rows of a table name the same columns.
 
-    A few go in one statement for all tables, many by one COPY for each (docs/decisions/13-many-rows.md).
+    A few go in one statement for all tables, many by one COPY for each (docs/decisions/13-many-rows.md). With `under`,
+    this advisory lock is held from before the first of them is numbered until the end of the transaction.
     """
     wanted = {table: rows for table, rows in tables.items() if rows}
     if sum(map(len, wanted.values())) > FEW:
+        if under is not None:
+            lock(connection, under)
         for table in sort_tables(wanted):
             _copy(connection, table, wanted[table])
     elif wanted:
-        _insert(connection, wanted)
+        _insert(connection, wanted, under)
 
 
-def _insert(connection: Connection, tables: Mapping[Table, Sequence[Row]]) -> None:
-    statement = _insertion(tuple((table, tuple(rows[0])) for table, rows in tables.items()))
-    connection.execute(statement, {f"rows_{n}": _as_json(*one) for n, one in enumerate(tables.items())})
+def _insert(connection: Connection, tables: Mapping[Table, Sequence[Row]], under: int | None = None) -> None:
+    statement = _insertion(tuple((table, tuple(rows[0])) for table, rows in tables.items()), locked=under is not None)
+    rows = {f"rows_{n}": _as_json(*one) for n, one in enumerate(tables.items())}
+    connection.execute(statement, rows if under is None else {**rows, "lock": under})
 
 
 @cache
-def _insertion(tables: tuple[tuple[Table, tuple[str, ...]], ...]) -> TextClause:
-    """Foreign keys are checked at the end of a statement, so that the order of its parts is nobody's business."""
-    parts = []
+def _insertion(tables: tuple[tuple[Table, tuple[str, ...]], ...], *, locked: bool) -> TextClause:
+    """Foreign keys are checked at the end of a statement, so that the order of its parts is nobody's business.
+
+    The lock is one row that each part reads along with its own, so that none of those has a number before.
+    """
+    parts, first = [], ["locked AS MATERIALIZED (SELECT pg_advisory_xact_lock(:lock))"] if locked else []
     for number, (table, columns) in enumerate(tables):
         names = _names(columns)
         source = f"json_populate_recordset(CAST(NULL AS {table.name}), CAST(:rows_{number} AS json))"
+        source = f"locked, {source}" if locked else source
         parts.append(f"INSERT INTO {table.name} ({names}) SELECT {names} FROM {source}")  # noqa: S608 - our own names
     *others, last = parts
-    before = ", ".join(f"part_{number} AS ({part})" for number, part in enumerate(others))
+    before = ", ".join([*first, *(f"part_{number} AS ({part})" for number, part in enumerate(others))])
     return text(f"WITH {before} {last}" if before else last)
 
 

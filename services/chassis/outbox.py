@@ -8,15 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, func, select, text
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 from sqlalchemy.dialects import postgresql
 
-from services.chassis.database import FEW, Row, insert_all
+from services.chassis.database import FEW, Row, insert_all, lock
 from services.chassis.tables import marks, outbox
 
 Rows = Sequence[Any]
 _APPENDING = 0x4F555442
-_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _COUNTED = 20_000
 # Replicas' and sites' clocks differ: by less than this.
 SKEW = timedelta(minutes=5)
@@ -35,25 +34,29 @@ _COLUMNS = (*Entry._fields, "created_at")
 
 
 def append(
-    connection: Connection, entries: Sequence[Entry], now: datetime, others: Mapping[Table, Sequence[Row]] | None = None
+    connection: Connection,
+    entries: Sequence[Entry],
+    now: datetime,
+    others: Mapping[Table, Sequence[Row]] | None = None,
+    *,
+    in_order: bool = False,
 ) -> None:
     """Add entries, and rows to `others`; call it last in a transaction: it makes other writers wait until the commit.
 
     A few go with the other rows, in one statement; many go by themselves, after them, so that others wait for less.
+    With `in_order`, the others are numbered in the order of commits, too.
     """
     rows = [dict(zip(_COLUMNS, (*entry, now), strict=True)) for entry in entries]
     others = others or {}
     if len(rows) > FEW:
-        insert_all(connection, others)
+        insert_all(connection, others, under=_APPENDING if in_order else None)
         others = {}
-    if rows:
-        commit_in_order(connection)
-    insert_all(connection, {**others, outbox: rows})
+    insert_all(connection, {**others, outbox: rows}, under=_APPENDING if rows or in_order else None)
 
 
 def commit_in_order(connection: Connection) -> None:
     """From here to the commit no other writer of this service numbers anything."""
-    connection.execute(_LOCK, {"key": _APPENDING})
+    lock(connection, _APPENDING)
 
 
 def after(connection: Connection, position: int, *, recipient: str | None, limit: int) -> Rows:

@@ -1,6 +1,7 @@
 """Rows written in one statement or by COPY: what goes in comes out, whatever its type."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -27,11 +28,14 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
 )
 
-from services.chassis.database import FEW, Database, insert_all
+from services.chassis.database import FEW, Database, insert_all, lock
 from services.contracts.codes import Need
+from tests.support.house import eventually
 
+_WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'advisory'")
 metadata = MetaData()
 # One column of each type that our services have.
 rows = Table(
@@ -145,6 +149,33 @@ def test_many_rows_are_written_before_those_that_refer_to_them(database: Databas
         insert_all(connection, {doors: [{"house": n} for n in numbers], houses: [{"id": n} for n in numbers]})
         assert connection.scalar(select(func.count()).select_from(doors)) == len(numbers)
     houses.metadata.drop_all(database.engine)
+
+
+@pytest.mark.parametrize("times", [1, FEW + 1], ids=["few", "many"])
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_rows_under_a_lock_are_numbered_when_it_is_theirs(
+    database: Database, table: Table, place: str, times: int
+) -> None:
+    """Not while they wait for it: who holds it meanwhile gets the lower numbers. In whichever part of the statement."""
+    beside = Table("beside", MetaData(), Column("id", Integer))
+    beside.metadata.create_all(database.engine)
+    ours: dict[Table, list[dict[str, Any]]] = {table: [{"text": "waited"}] * times, beside: [{"id": 1}]}
+    if place == "last":
+        ours = dict(reversed(ours.items()))
+
+    def wait_and_write() -> None:
+        with database.begin() as connection:
+            insert_all(connection, ours, under=7)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.begin() as holder:
+            lock(holder, 7)
+            waiting = pool.submit(wait_and_write)
+            eventually(lambda: holder.scalar(_WAITING) == 1)
+            insert_all(holder, {table: [{"text": "held it"}]})
+        waiting.result(10)
+    assert [row["text"] for row in read(database)] == ["held it", *["waited"] * times]
+    beside.metadata.drop_all(database.engine)
 
 
 def test_instants_keep_their_microseconds_and_become_utc(database: Database, table: Table) -> None:
