@@ -6,6 +6,7 @@ from pathlib import Path
 
 from services.chassis.pages import environment
 from services.contracts.codes import CATEGORY_LABELS, NEED_LABELS, Category
+from services.contracts.french import french_day, french_month
 from services.contracts.paris import paris
 from services.intake.call import Call
 from services.intake.case_forms import AccessesView, AgreementsView, Erased, Matches, StoryView
@@ -13,26 +14,17 @@ from services.intake.page_forms import Problems, SearchPost
 from services.network import Network
 
 _TEMPLATES = environment(Path(__file__).parent / "templates")
-_MONTHS = (
-    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905
-)
 
 
 def _day(day: date | datetime) -> str:
-    told = paris(day) if isinstance(day, datetime) else day
-    return f"{told.day if told.day > 1 else '1er'} {_MONTHS[told.month - 1]} {told.year}"
+    return french_day(paris(day) if isinstance(day, datetime) else day)
 
 
 def _moment(instant: datetime) -> str:
     return f"{_day(instant)} à {paris(instant):%H:%M}"
 
 
-def _month(month: str) -> str:
-    year, _, number = month.partition("-")
-    return f"{_MONTHS[int(number) - 1]} {year}"
-
-
-_TEMPLATES.filters |= {"day": _day, "moment": _moment, "month": _month}
+_TEMPLATES.filters |= {"day": _day, "moment": _moment, "month": french_month}
 _TEMPLATES.globals |= {
     "need_labels": NEED_LABELS,
     "bases": {"mission": "mission de service public", "agreement": "accord de la personne"},

@@ -13,6 +13,7 @@ from services.contracts.codes import (
     ReferralState,
     WithdrawReason,
 )
+from services.contracts.french import short_number
 from services.referral.board import Board
 from services.referral.cards import Card
 from services.referral.domain import life, words
@@ -51,7 +52,7 @@ def _listed(asked: BoardQuery, page: int | None = None) -> str:
 _TEMPLATES.filters |= {
     "capital": _capital,
     "reason": words.reason,
-    "short": lambda identifier: words.short_number(str(identifier)),
+    "short": short_number,
 }
 _TEMPLATES.globals |= {
     "need_labels": NEED_LABELS,

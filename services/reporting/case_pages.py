@@ -13,9 +13,9 @@ from services.contracts.codes import (
     PUBLIC_LABELS,
     REFERRAL_STATE_LABELS,
 )
+from services.contracts.french import french_day, short_number
 from services.contracts.paris import paris, paris_day
 from services.reporting.case_forms import CaseTimeline, ReferralCase
-from services.reporting.domain.figures import french_day
 
 Names = Mapping[str, str]
 _TEMPLATES = environment(Path(__file__).parent / "templates")
@@ -80,14 +80,8 @@ _TEMPLATES.globals |= {
     "need_labels": NEED_LABELS,
     "state_labels": REFERRAL_STATE_LABELS,
     "facts_of": lambda facts: list(_facts(facts)),
-    "short": lambda identifier: _short_number(str(identifier)),
+    "short": short_number,
 }
-
-
-def _short_number(identifier: str) -> str:
-    """What people tell each other by phone of a referral: its last eight digits."""
-    last = identifier.replace("-", "")[-8:].upper()
-    return f"{last[:4]}-{last[4:]}"
 
 
 def case(found: CaseTimeline, names: Names, now: datetime, rights: str) -> str:

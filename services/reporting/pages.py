@@ -17,11 +17,11 @@ from services.contracts.codes import (
     ReferralState,
     VisitClass,
 )
+from services.contracts.french import french_day
 from services.reporting.domain.figures import (
     HIDDEN_UP_TO,
     OUTCOME_LABELS,
     Shown,
-    french_day,
     publish,
     publish_days,
     published_total,

@@ -9,14 +9,12 @@ from services.contracts.codes import (
     WITHDRAW_REASON_LABELS,
     ReferralState,
 )
+from services.contracts.french import day_and_month
 from services.contracts.paris import paris
 
 NBSP, NARROW = "\u00a0", "\u202f"
 S = ReferralState
 _DAYS = ("lundi", "mardi", "mercredi", "jeudi", "vendredi", "samedi", "dimanche")
-_MONTHS = (
-    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905 - shorter so
-)
 # The two tables of outcomes and refusals say the same where they have the same code.
 _REASONS: dict[str, str] = {
     str(code): label
@@ -46,9 +44,9 @@ _STATES = {
 def day(at: datetime, now: datetime) -> str:
     """`mardi 24 novembre`, in Paris; with the year where it is another one than now's."""
     told, today = paris(at), paris(now)
-    number = "1er" if told.day == 1 else str(told.day)
+    number, month = day_and_month(told)
     year = f"{NBSP}{told.year}" if told.year != today.year else ""
-    return f"{_DAYS[told.weekday()]}{NBSP}{number}{NBSP}{_MONTHS[told.month - 1]}{year}"
+    return f"{_DAYS[told.weekday()]}{NBSP}{number}{NBSP}{month}{year}"
 
 
 def moment(at: datetime, now: datetime) -> str:
@@ -94,9 +92,3 @@ def duty(label: str, before: datetime | None, now: datetime) -> str:
     if before < now:
         return f"{told}. C’était attendu au plus tard le {day(before, now)}."
     return f"{told}, au plus tard le {day(before, now)}."
-
-
-def short_number(identifier: str) -> str:
-    """What people tell each other by phone of an identifier: its last eight digits, which chance alone made."""
-    last = identifier.replace("-", "")[-8:].upper()
-    return f"{last[:4]}-{last[4:]}"

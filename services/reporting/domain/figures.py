@@ -17,6 +17,7 @@ from services.contracts.codes import (
     ReferralState,
     Sex,
 )
+from services.contracts.french import french_day, french_month
 
 # A visit at 23:30 UTC in summer is the next day's for the site that counts it.
 HIDDEN_UP_TO = 10
@@ -26,9 +27,6 @@ BOUNCED = frozenset({ReferralState.DECLINED, ReferralState.EXPIRED})
 ANSWERED = frozenset({ReferralState.RECEIVED, ReferralState.ACCEPTED, ReferralState.DECLINED})
 NARROW_SPACE = "\u202f"
 
-MONTHS = (
-    "janvier février mars avril mai juin juillet août septembre octobre novembre décembre".split()  # noqa: SIM905 - shorter so
-)
 OUTCOME_LABELS = {
     Outcome.RESOLVED: "résolu au guichet",
     Outcome.TO_REFER: "à orienter",
@@ -90,11 +88,6 @@ def last_twelve_months(today: date) -> tuple[date, date]:
     return first + timedelta(days=1), today
 
 
-def french_day(day: date) -> str:
-    """`1er mars 2026`."""
-    return f"{'1er' if day.day == 1 else day.day} {MONTHS[day.month - 1]} {day.year}"
-
-
 def bucket_label(by: By, key: str | None, names: Mapping[str, str]) -> str:
     """The French label of one row of a report; `names` gives sites theirs. An unknown key stays as it is."""
     if key is None:
@@ -106,7 +99,7 @@ def bucket_label(by: By, key: str | None, names: Mapping[str, str]) -> str:
     if by is By.WEEK:
         return f"Semaine {int(key[-2:])} de {key[:4]}"
     if by is By.MONTH:
-        return f"{MONTHS[int(key[5:]) - 1]} {key[:4]}"
+        return french_month(key)
     return names.get(key, key)
 
 

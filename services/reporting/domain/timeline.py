@@ -19,8 +19,9 @@ from services.contracts.codes import (
     Waiting,
     WithdrawReason,
 )
+from services.contracts.french import french_day
 from services.contracts.paris import paris_day
-from services.reporting.domain.figures import OUTCOME_LABELS, french_day
+from services.reporting.domain.figures import OUTCOME_LABELS
 
 Codes = Mapping[str, Any]
 Names = Mapping[str, str]

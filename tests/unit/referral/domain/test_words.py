@@ -79,8 +79,3 @@ def test_a_duty_says_by_when_or_that_it_is_late() -> None:
     late = words.duty("Accuser réception", before, datetime(2026, 11, 26, 8, tzinfo=UTC)).replace("\u00a0", " ")
     assert late == "accuser réception. C’était attendu au plus tard le mercredi 25 novembre."
     assert words.duty("Revoir la personne", None, NOW) == "revoir la personne."
-
-
-def test_a_number_for_the_phone_is_its_last_eight_digits() -> None:
-    """The first ones are a time, which two of a minute share."""
-    assert words.short_number("019ab7c4-5d6e-7f80-9a1b-2c3d4e5f6071") == "4E5F-6071"
