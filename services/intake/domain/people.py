@@ -14,9 +14,20 @@ _PARTICLES = frozenset(
      "das", "di", "del", "della", "ben", "bin", "ibn", "bint", "ould", "ait", "el", "al", "o")
 )  # fmt: skip
 _WRITTEN_OUT = {"st": "saint", "ste": "sainte"}
+
+
+class _Plain(dict[int, str]):
+    """What each character becomes: itself, if a letter; nothing, if an accent; else the space between two words."""
+
+    def __missing__(self, code: int) -> str:
+        letter = chr(code)
+        self[code] = letter if letter.isalpha() else "" if unicodedata.combining(letter) else " "
+        return self[code]
+
+
 # Letters that no decomposition takes apart.
-_LETTERS = str.maketrans(
-    {"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "\u0131": "i"}
+_PLAIN = _Plain(
+    str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "\u0131": "i"})
 )
 # Twins may be called Léa and Léo: a shorter given name with another letter is another name.
 _LEAST_FAMILY, _LEAST_GIVEN = 3, 4
@@ -136,11 +147,8 @@ def _slip(sought: date, stored: date) -> str | None:
 
 def _name(text: str) -> Name:
     # Composed letters that casefold takes apart come out alike whichever way they were typed.
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()).translate(_LETTERS)
-    words = "".join(
-        letter if letter.isalpha() else "" if unicodedata.combining(letter) else " " for letter in plain
-    ).split()
-    words = [_WRITTEN_OUT.get(word, word) for word in words]
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    words = [_WRITTEN_OUT.get(word, word) for word in plain.translate(_PLAIN).split()]
     letters = "".join(words) or text.casefold()
     parts = tuple(word for word in words if word not in _PARTICLES)
     spellings = {letters}
