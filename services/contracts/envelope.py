@@ -76,14 +76,23 @@ class CloudEvent(BaseModel, Generic[T]):
     data: T
 
 
-def wrap(data: EventData, *, id_: str, time: datetime, base_url: str, traceparent: str | None = None) -> str:
+def wrap(  # noqa: PLR0913 - CloudEvents' attributes
+    data: EventData,
+    *,
+    id_: str,
+    time: datetime,
+    base_url: str,
+    traceparent: str | None = None,
+    as_json: str | None = None,
+) -> str:
     """The document in which `data` is published by its own service at `time`: absent attributes are left out.
 
-    Put together from texts, because a model around `data` would serialise it twice. `id_` holds nothing to escape.
+    Put together from texts, because a model around `data` would serialise it twice; `as_json` is its own, if there is
+    one already. `id_` holds nothing to escape.
     """
     traced = f'"traceparent":{encode_basestring(traceparent)},' if traceparent else ""
     head = f'{_head(type(data), base_url)},"id":"{id_}","time":"{_stamp(time)}",'
-    return f'{head}{traced}"data":{data.model_dump_json()}}}'
+    return f'{head}{traced}"data":{as_json or data.model_dump_json()}}}'
 
 
 @cache

@@ -233,6 +233,7 @@ class _Desk:
         standing = self._standings.get(form.case, decided.NOTHING) if form.case else decided.NOTHING
         agreed = agreements.at_visit(form, case, standing, self._work) if case else ()
         facts = self._facts(form, case, agreed, retold=head in self._told if form.story and head else None)
+        as_json = facts.model_dump_json()
         self._fresh[form.site, form.visit_id] = {
             "site": form.site,
             "visit_id": form.visit_id,
@@ -241,13 +242,13 @@ class _Desk:
             "possible_matches": matches,
             "occurred_at": form.occurred_at,
             "recorded_at": self._app.clock.now(),
-            "facts": facts.model_dump_json(),
+            "facts": as_json,
             "free_text_sealed": self._sealed_text(form, case),
             "story": bool(form.story),
         }
         if form.story and head:
             self._told.add(head)
-        self._work.emit(facts)
+        self._work.emit(facts, as_json=as_json)
         return self._answer(form.visit_id, case, reference, matches)
 
     def _sealed_text(self, form: VisitForm, case: UUID | None) -> bytes | None:
