@@ -16,18 +16,24 @@ _PARTICLES = frozenset(
 _WRITTEN_OUT = {"st": "saint", "ste": "sainte"}
 
 
+def _plain(code: int) -> str:
+    """What a character becomes: itself, if a letter; nothing, if an accent; else the space between two words."""
+    letter = chr(code)
+    return letter if letter.isalpha() else "" if unicodedata.combining(letter) else " "
+
+
 class _Plain(dict[int, str]):
-    """What each character becomes: itself, if a letter; nothing, if an accent; else the space between two words."""
+    """What each character becomes: Latin letters and accents are in it, any other is looked at whenever it comes."""
 
     def __missing__(self, code: int) -> str:
-        letter = chr(code)
-        self[code] = letter if letter.isalpha() else "" if unicodedata.combining(letter) else " "
-        return self[code]
+        return _plain(code)
 
 
+_LATIN_AND_ACCENTS = range(0x370)
+_PLAIN = _Plain({code: _plain(code) for code in _LATIN_AND_ACCENTS})
 # Letters that no decomposition takes apart.
-_PLAIN = _Plain(
-    str.maketrans({"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "\u0131": "i"})
+_PLAIN |= str.maketrans(
+    {"œ": "oe", "æ": "ae", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ħ": "h", "\u0131": "i"}
 )
 # Twins may be called Léa and Léo: a shorter given name with another letter is another name.
 _LEAST_FAMILY, _LEAST_GIVEN = 3, 4
