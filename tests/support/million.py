@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
 from uuid import UUID, uuid4
@@ -71,7 +72,8 @@ def store(intake: str, reporting: str, state: Path, total: int) -> list[Stored]:
         (intake, reporting, state, number, min(_CHUNK, total - start))
         for number, start in enumerate(range(0, total, _CHUNK))
     ]
-    with ProcessPoolExecutor(2) as pool:
+    # Not by fork, which eventlet warns of once any test has imported it.
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         stored = [one for some in pool.map(_store, chunks) for one in some]
     for url in (intake, reporting):
         with psycopg.connect(_dsn(url), autocommit=True) as connection:
