@@ -1,8 +1,10 @@
 """When a database counts as away, and when the statement is wrong."""
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,6 +101,20 @@ def test_a_server_without_a_free_connection_is_away(database: Database, superuse
         database.ping()
     superuser("ALTER DATABASE {name} CONNECTION LIMIT -1")
     database.ping()
+
+
+def test_tries_at_a_server_that_is_away_leave_nothing_behind(tmp_path: Path) -> None:
+    """Each would leave its error in a cycle, with libpq’s buffers, until the collector comes by."""
+    away = Database(f"postgresql://u@/d?host={tmp_path}", "test")
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(20):
+            with suppress(Unavailable):
+                away.ping()
+        assert gc.collect() < 20
+    finally:
+        gc.enable()
 
 
 def test_a_pool_that_is_busy_is_waited_for_then_away(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
