@@ -38,8 +38,8 @@ def _main() -> None:
     points = {relay.INSIDE: PUBLISHED, relay.OUTSIDE: PUBLISHED_OUTSIDE}
     append, move, acknowledge = outbox.append, outbox.move, Consumer._acknowledge  # noqa: SLF001 - the point itself
 
-    def mortal_append(connection: Any, entries: Any, *rest: Any) -> None:  # noqa: ANN401 - as it comes
-        append(connection, entries, *rest)
+    def mortal_append(connection: Any, entries: Any, *rest: Any, **options: Any) -> None:  # noqa: ANN401 - as it comes
+        append(connection, entries, *rest, **options)
         if entries:
             _die_at(APPENDED)
 
@@ -52,7 +52,7 @@ def _main() -> None:
         _die_at(COMMITTED)
         acknowledge(self, *rest)
 
-    outbox.append = mortal_append  # type: ignore[assignment]
+    outbox.append = mortal_append
     outbox.move = mortal_move  # type: ignore[assignment]
     Consumer._acknowledge = mortal_acknowledge  # type: ignore[assignment,method-assign]  # noqa: SLF001 - same
     main()
