@@ -20,6 +20,7 @@ from tests.support.house import House
 from tests.support.rabbit import Rabbit
 
 TEN_MINUTES = 600
+MEGABYTES = 200
 # What takes a consumer's database away, and what gives it back.
 AWAY = {
     "referral": ("ALTER DATABASE {} ALLOW_CONNECTIONS false", "ALTER DATABASE {} ALLOW_CONNECTIONS true"),
@@ -57,6 +58,7 @@ def recovered(crowd: Crowd, books: Books, what: str, tell: Callable[[str], None]
     assert balance.even, str(balance)
     assert not parked, failed
     assert all(crowd.house.alive(service) for service in SERVICES)
+    assert memory < MEGABYTES
 
 
 @long
@@ -67,8 +69,10 @@ def test_consumers_wait_for_their_databases(
     crowd = trickle(own_house, seconds)
     names = {service: own_house.databases[service].rpartition("/")[2].partition("?")[0] for service in AWAY}
     pauses = {service: own_house.log(service).count("consumer paused") for service in AWAY}
+    tries = own_house.log("referral").count("relay paused")
     crowd.start()
     crowd.wait_for(20)
+    began = time.monotonic()
     try:
         for service, (take, _) in AWAY.items():
             administer(postgres, take, names[service])
@@ -76,6 +80,11 @@ def test_consumers_wait_for_their_databases(
     finally:
         for service, (_, give_back) in AWAY.items():
             administer(postgres, give_back, names[service])
+    tries = own_house.log("referral").count("relay paused") - tries
+    took = time.monotonic() - began
+    tell(f"referral's two relays tried {tries} times in {took:.0f} s")
+    # Each after 0.2, 0.5, 1 and 2 s, then every 5.
+    assert 2 < tries <= 2 * (5 + took / 5)
     for service, before in pauses.items():
         paused = own_house.log(service).count("consumer paused") - before
         tell(f"{service} paused {paused} times")
