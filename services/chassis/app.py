@@ -51,11 +51,11 @@ class Work:
         self.flush()
         return self.connection.execute(statement, parameters)
 
-    def emit(self, data: EventData, *, recipient: str | None = None, as_json: str | None = None) -> None:
+    def emit(self, data: EventData, *, recipient: str | None = None) -> None:
         """Add an event to the outbox: published after the commit, to everyone inside or to one `recipient` outside.
 
         Outside, the trace begins anew, and time is told to the minute: by what is common, two partners could match
-        their files. `as_json` is what the data is as JSON, where that is known already.
+        their files.
         """
         outside = recipient is not None
         body = wrap(
@@ -64,7 +64,6 @@ class Work:
             time=self.minute if outside else self.now,
             base_url=self._app.settings.url(self._app.service),
             traceparent=self.ids.new_trace() if outside else self.traceparent,
-            as_json=as_json,
         )
         self._ledger.append(outbox.Entry(recipient, data.TYPE, data.routing_key(), body))
 

@@ -14,8 +14,8 @@ from threading import Event as Signal
 from typing import Any
 from uuid import UUID
 
+import orjson
 from prometheus_client.metrics_core import Metric
-from pydantic_core import to_json
 from sqlalchemy import Connection, Row, delete, func, select, text, update
 from sqlalchemy.dialects import postgresql
 
@@ -206,7 +206,7 @@ class Sweeper:
             else:
                 gone.append(row.position)
         if new:
-            connection.execute(_REWRITE, {"rows": to_json(new).decode()})
+            connection.execute(_REWRITE, {"rows": orjson.dumps(new).decode()})
         if gone:
             if connection.scalar(text("SELECT to_regclass('webhook_deliveries')")):
                 webhook_rows.drop(connection, gone)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pydantic_core import to_json
+import orjson
 from sqlalchemy import exc, text
 
 from services.chassis import problems
@@ -17,6 +17,7 @@ from services.chassis.errors import FieldError, Rejected, forbidden
 from services.chassis.letters import Letter, Reply
 from services.chassis.tokens import Caller
 from services.contracts.codes import Mode, concerns_spie, department_of
+from services.contracts.envelope import as_json
 from services.contracts.intake import NeedFacts, VisitRecorded
 from services.contracts.paris import paris_day
 from services.contracts.visits import REPEATED, repeated_needs
@@ -233,7 +234,6 @@ class _Desk:
         standing = self._standings.get(form.case, decided.NOTHING) if form.case else decided.NOTHING
         agreed = agreements.at_visit(form, case, standing, self._work) if case else ()
         facts = self._facts(form, case, agreed, retold=head in self._told if form.story and head else None)
-        as_json = facts.model_dump_json()
         self._fresh[form.site, form.visit_id] = {
             "site": form.site,
             "visit_id": form.visit_id,
@@ -242,13 +242,13 @@ class _Desk:
             "possible_matches": matches,
             "occurred_at": form.occurred_at,
             "recorded_at": self._app.clock.now(),
-            "facts": as_json,
+            "facts": as_json(facts),
             "free_text_sealed": self._sealed_text(form, case),
             "story": bool(form.story),
         }
         if form.story and head:
             self._told.add(head)
-        self._work.emit(facts, as_json=as_json)
+        self._work.emit(facts)
         return self._answer(form.visit_id, case, reference, matches)
 
     def _sealed_text(self, form: VisitForm, case: UUID | None) -> bytes | None:
@@ -305,7 +305,7 @@ class _Desk:
             for form in forms
         ]
         known = {}
-        for row in self._work.execute(_KNOWN, {"wanted": to_json(wanted).decode()}):
+        for row in self._work.execute(_KNOWN, {"wanted": orjson.dumps(wanted).decode()}):
             if row.fingerprint is None:
                 self._erased.add((row.site, row.visit_id))
                 continue

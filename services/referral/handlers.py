@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from pydantic_core import to_json
+import orjson
 from sqlalchemy import Row, select
 
 from services.chassis.app import App, Work
@@ -127,7 +127,7 @@ def _fallbacks(asked: _Asked, proposal: Proposal) -> str:
         for each in proposal.recipients[1:]
         if each.partner not in firsts
     ]
-    return to_json(others).decode()
+    return orjson.dumps(others, option=orjson.OPT_UTC_Z).decode()
 
 
 def answer(
