@@ -10,10 +10,9 @@ from typing import Any, TypeVar
 
 import kombu
 from eventlet import Timeout
-from eventlet.event import Event as Result
 from nameko.extensions import Entrypoint
 
-from services.chassis import broker, logs
+from services.chassis import broker, logs, working
 from services.chassis.errors import Unavailable
 from services.chassis.provider import STOP_SECONDS, app_of
 
@@ -164,16 +163,8 @@ class Consumer(Entrypoint):  # type: ignore[misc]
                 message.requeue()
 
     def _call(self, *arguments: object) -> Any:  # noqa: ANN401 - whatever the method returns
-        """Run the service's method in a nameko worker and wait for it; raises what it raised."""
-        result = Result()
-
-        def done(_context: object, value: object, raised: Any) -> tuple[object, Any]:  # noqa: ANN401 - nameko's
-            result.send(value, raised)
-            # Told to nobody else: nameko would log the exception's text, which may quote data.
-            return value, None
-
-        self.container.spawn_worker(self, arguments, {}, handle_result=done)
-        return result.wait()
+        """Run the service's method. Raises what it raised."""
+        return working.call(self, arguments)
 
     def _pause(self) -> None:
         for _ in range(10):

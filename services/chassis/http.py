@@ -9,7 +9,6 @@ from typing import Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qs
 
 from eventlet import wsgi
-from eventlet.event import Event as Result
 from nameko.extensions import ENTRYPOINT_EXTENSIONS_ATTR
 from nameko.web.handlers import HttpRequestHandler
 from nameko.web.server import WebServer
@@ -18,7 +17,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request as WerkzeugRequest
 from werkzeug.wrappers import Response
 
-from services.chassis import logs, pages, problems, sessions
+from services.chassis import logs, pages, problems, sessions, working
 from services.chassis.clock import Ids
 from services.chassis.crowding import Crowd
 from services.chassis.errors import Rejected, RetryLater, Unavailable, forbidden
@@ -296,16 +295,8 @@ class Http(HttpRequestHandler):  # type: ignore[misc]
             raise Rejected("length-required", "Indiquez Content-Length.", status=411)
         if (request.content_length or 0) > limit:
             raise Rejected("too-large", f"Le corps dépasse {limit} octets.", status=413)
-        result = Result()
-
-        def done(_context: object, value: object, raised: Any) -> tuple[object, Any]:  # noqa: ANN401 - nameko's
-            result.send(value, raised)
-            return value, None
-
-        arguments, values = (Request(request, caller),), vars(request)["path_values"]
         with self.crowd.one_more(caller.org if caller else ""):
-            self.container.spawn_worker(self, arguments, values, handle_result=done)
-            answer = result.wait()
+            answer = working.call(self, (Request(request, caller),), vars(request)["path_values"])
         assert isinstance(answer, Answer)
         return answer
 

@@ -9,10 +9,9 @@ from functools import wraps
 from typing import Any
 
 from eventlet import Timeout
-from eventlet.event import Event as Result
 from nameko.extensions import Entrypoint
 
-from services.chassis import logs
+from services.chassis import logs, working
 from services.chassis.errors import Unavailable
 from services.chassis.provider import STOP_SECONDS
 
@@ -42,14 +41,7 @@ class Ticking(Entrypoint):  # type: ignore[misc]
         wait = 0.0 if self._eager else self._seconds
         while not self._stopping.wait(wait):
             wait = self._seconds
-            result = Result()
-
-            def done(_context: object, value: object, raised: Any, result: Result = result) -> tuple[object, Any]:  # noqa: ANN401 - nameko's
-                result.send(value)
-                return value, raised
-
-            self.container.spawn_worker(self, (), {}, handle_result=done)
-            result.wait()
+            working.call(self)
 
 
 def every(seconds: float, *, apart: bool = False) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
