@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiormq
 import asyncpg
@@ -21,9 +21,9 @@ from aiormq.abc import ChannelFrame, DeliveredMessage
 from pamqp.header import ContentHeader
 
 from services.chassis.relay import INSIDE, OUTSIDE
-from services.contracts.envelope import BATCH_CONTENT_TYPE
 from tests.bench import peer_sql
-from tests.bench.peer_batch import COLUMNS, Json
+from tests.bench.peer_batch import COLUMNS, Json, parsed
+from tests.bench.peer_duties import Duties, duties_of
 from tests.bench.peer_sql import Message
 from tests.bench.peer_work import Handlers, batch_of, handlers
 
@@ -166,67 +166,82 @@ async def announce(database: asyncpg.Connection) -> int:
         return await database.fetchval(_ANNOUNCE) or 0
 
 
-async def consume(queue: str, handle: Handlers, woken: Sequence[asyncio.Event]) -> None:
+class Taker(NamedTuple):
+    """What is done with a queue's events."""
+
+    queue: str
+    handle: Handlers
+    woken: Sequence[asyncio.Event]
+    duties: Duties | None
+
+
+async def consume(taker: Taker) -> None:
     """One queue, for ever: what has arrived, in one transaction, acknowledged after the commit."""
     database = await asyncpg.connect(os.environ["PEER_DATABASE"])
     connection = await aiormq.connect(os.environ["PEER_AMQP"])
     channel = await connection.channel()
     arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+    read = taker.duties.read if taker.duties else parsed
 
     async def on_message(message: DeliveredMessage) -> None:
         arrived.put_nowait(message)
 
     await channel.basic_qos(prefetch_count=PREFETCH)
-    await channel.basic_consume(queue, on_message)
+    await channel.basic_consume(taker.queue, on_message)
     while True:
         events: list[Json] = []
         message = await arrived.get()
         while True:
-            body = orjson.loads(message.body)
-            events += body if message.header.properties.content_type == BATCH_CONTENT_TYPE else [body]
+            events += read(message.body, message.header.properties.content_type or "")
             if arrived.empty() or len(events) >= EVENTS:
                 break
             message = arrived.get_nowait()
-        await take(database, queue, events, handle, woken)
+        await take(database, taker, events)
         await channel.basic_ack(message.delivery_tag or 0, multiple=True)
 
 
-async def take(
-    database: asyncpg.Connection, queue: str, events: list[Json], handle: Handlers, woken: Sequence[asyncio.Event]
-) -> None:
+async def take(database: asyncpg.Connection, taker: Taker, events: list[Json]) -> None:
     """All together; if that fails, one at a time, so that a poison event is parked alone."""
     try:
-        if await transact(database, events, handle):
-            for event in woken:
+        if await transact(database, taker, events):
+            for event in taker.woken:
                 event.set()
     except (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError):
         raise
     except Exception as error:  # noqa: BLE001 - any bug of a handler
         if len(events) > 1:
             for one in events:
-                await take(database, queue, [one], handle, woken)
+                await take(database, taker, [one])
         else:
             document = events[0]
             reason = type(error).__name__
             await database.execute(
-                _PARK, queue, document.get("source"), document.get("id"), orjson.dumps(document), reason
+                _PARK, taker.queue, document.get("source"), document.get("id"), orjson.dumps(document), reason
             )
 
 
-async def transact(database: asyncpg.Connection, events: list[Json], handle: Handlers) -> bool:
+async def transact(database: asyncpg.Connection, taker: Taker, events: list[Json]) -> bool:
     """Handle in one transaction; whether events were emitted."""
     try:
         async with database.transaction():
             await admit_all(database, events)
-            return await write(database, events, handle)
+            emitted = await write(database, taker, events)
     except AgainError:
         async with database.transaction():
-            return await write(database, [event for event in events if await admit(database, event)], handle)
+            events = [event for event in events if await admit(database, event)]
+            emitted = await write(database, taker, events)
+    if taker.duties:
+        taker.duties.count(events)
+    return emitted
 
 
-async def write(database: asyncpg.Connection, events: list[Json], handle: Handlers) -> bool:
-    """Write what events lead to; whether others were emitted."""
-    rows = batch_of(events, handle).rows
+async def write(database: asyncpg.Connection, taker: Taker, events: list[Json]) -> bool:
+    """Write what events lead to; whether others were emitted. Raises LookupError where a duty has an answer."""
+    if taker.duties and events:
+        for question, values in taker.duties.questions(events):
+            if await database.fetch(question, *values):
+                raise LookupError
+    rows = batch_of(events, taker.handle).rows
     if "outbox" in rows:
         await database.execute(_LOCK, peer_sql.APPENDING)
     for table in peer_sql.in_order(rows):
@@ -261,7 +276,7 @@ async def main(service: str) -> None:
         for mark, woken in lanes.items():
             group.create_task(relay(service, mark, woken))
         for queue, handle in handlers(service).items():
-            group.create_task(consume(queue, handle, list(lanes.values())))
+            group.create_task(consume(Taker(queue, handle, list(lanes.values()), duties_of(service, queue))))
         gc.freeze()
         await asyncio.sleep(0.5)
         sys.stdout.write("ready\n")

@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
+from uuid import UUID
 
 import orjson
 
 from services.chassis.settings import Settings
+from services.contracts.envelope import BATCH_CONTENT_TYPE
 
 Json = dict[str, Any]
-Value = str | int | None
+Value = str | int | datetime | UUID | None
 Row = tuple[Value, ...]
 _TABLES: Final = {
     "outbox": "recipient text, type text, routing_key text, body text, created_at timestamptz",
@@ -41,6 +43,7 @@ COLUMNS: Final = {
     for table, text in _TABLES.items()
 }
 _HOUR = 3_600_000
+UTC_Z: Final = orjson.OPT_UTC_Z
 
 
 class Kind:
@@ -76,7 +79,15 @@ class Batch:
         traced = f'"traceparent":"{trace}",' if trace else ""
         id_, told = new_id(outside=kind.outside), self.minute if kind.outside else self.stamp
         body = f'{kind.before_id}{id_}{kind.before_time}{told}{kind.before_trace}{traced}"data":'
-        self.rows["outbox"].append((recipient, kind.type, key, f"{body}{orjson.dumps(data).decode()}}}", self.stamp))
+        self.rows["outbox"].append(
+            (recipient, kind.type, key, f"{body}{orjson.dumps(data, option=UTC_Z).decode()}}}", self.stamp)
+        )
+
+
+def parsed(body: bytes, content_type: str) -> list[Json]:
+    """The events of a message, unchecked."""
+    found = orjson.loads(body)
+    return found if content_type == BATCH_CONTENT_TYPE else [found]
 
 
 def _spelt(instant: datetime) -> str:

@@ -1,9 +1,9 @@
 """What an event leads to, written by hand for speed: plain dicts and tuples, no models. Every peer shares it.
 
 The rules are Relais's own pure functions, and what is written is the same: `python -m tests.bench alike` compares
-every row and every message. What Relais looks at besides the peers do not: the types and codes in each event, whether
-its case was erased, what the person decided after the visit. Of what comes in a queue they know the events of a visit's
-way; any other is parked.
+every row and every message. What Relais does besides is in `peer_duties`, for those that are to do as much: they have
+the values of an event as its contract has them, the others as JSON. Of what comes in a queue they know the events of a
+visit's way; any other is parked.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -20,10 +20,11 @@ from services.network import communes, load
 from services.orientation import domain as orientation
 from services.orientation.rules import Rules
 from services.referral import steps
-from tests.bench.peer_batch import Batch, Json, Kind, new_id, new_trace
+from tests.bench.peer_batch import UTC_Z, Batch, Json, Kind, new_id, new_trace
 
 _RECORDED = "fr.relais.VisitRecorded.v1"
 _PROPOSED = "fr.relais.OrientationProposed.v1"
+_HELD = "fr.relais.ReferralHeld.v1"
 _SENT = "fr.relais.ReferralSent.v1"
 _PARIS = ZoneInfo("Europe/Paris")
 Handler = Callable[[Json, Batch], None]
@@ -44,7 +45,7 @@ def handlers(service: str) -> dict[str, Handlers]:
         taken = {
             "intake": {_RECORDED: count_visit},
             "orientation": {_PROPOSED: count_proposals},
-            "referral": {_SENT: count_referral},
+            "referral": {_HELD: hold_referral, _SENT: count_referral},
         }
     return {queue_of(service, publisher): each for publisher, each in taken.items()}
 
@@ -140,6 +141,7 @@ class Opener:
     """Referral: one for each proposal of an identified person, sent if agreed to."""
 
     def __init__(self) -> None:
+        self._held = Kind(_HELD, "referral", "/schemas/ReferralHeld.v1.json")
         self._inside = Kind(_SENT, "referral", "/schemas/ReferralSent.v1.json")
         self._outside = Kind(_SENT, "referral", "/schemas/partner/ReferralSent.v1.json", outside=True)
         self._urls = {service: Settings().url(service) for service in ("intake", "referral", "reporting")}
@@ -187,18 +189,21 @@ class Opener:
         partner, category, department = first["partner"], first["category"], first["department"]
         state = self._state(first, proposal, data)
         due, wake = self._times(state, batch.now.astimezone(_PARIS).date(), partner, department)
-        fallbacks = orjson.dumps(self._fallbacks(proposal, data)).decode() if len(proposal["recipients"]) > 1 else "[]"
+        several = len(proposal["recipients"]) > 1
+        fallbacks = orjson.dumps(self._fallbacks(proposal, data), option=UTC_Z).decode() if several else "[]"
         head = (id_, data["orientation_id"], place, data["visit_id"], data["case"], data["site"], proposal["need"])
         words = (partner, category, department, fallbacks, proposal["reason"], state.value)
         agreement = (_at(data, state == "sent"), _bool(proposal["sensitive"]))
         batch.rows["referrals"].append((*head, *words, 1, due, wake, now, now, now, *agreement))
         batch.rows["history"].append((id_, 1, state.value, "relais", None, now))
-        if state != "sent":
-            return
         shared = {"need": proposal["need"], "site": data["site"], "department": department}
-        shared |= {"reason": proposal["reason"], "due_at": due}
         inside = {"referral_id": id_, "visit_id": data["visit_id"], "case": data["case"], **shared}
-        inside |= {"partner": partner, "category": category, "step": 1, "sender": None, "previous": None, "bounces": 0}
+        inside |= {"partner": partner, "category": category, "step": 1}
+        if state != "sent":
+            batch.emit(self._held, "ReferralHeld", event.get("traceparent"), inside)
+            return
+        shared |= {"reason": proposal["reason"], "due_at": due}
+        inside |= {**shared, "sender": None, "previous": None, "bounces": 0}
         key = f"ReferralSent.{category}.{partner}.{department}"
         batch.emit(self._inside, key, event.get("traceparent"), inside)
         path = f"/v1/referrals/{id_}"
@@ -211,7 +216,7 @@ class Opener:
         batch.emit(self._outside, "ReferralSent", new_trace(), outside, recipient=partner)
 
 
-def _at(data: Json, agreed: bool) -> str | None:  # noqa: FBT001 - a row's value
+def _at(data: Json, agreed: bool) -> str | datetime | None:  # noqa: FBT001 - a row's value
     """When the person agreed: at the visit, unless before."""
     return (data["agreed_at"] or data["occurred_at"]) if agreed else None
 
@@ -251,6 +256,14 @@ def count_proposals(event: Json, batch: Batch) -> None:
         rows.append((*head, first.get("partner"), first.get("category"), *flags, data["case"], event["time"]))
 
 
+def hold_referral(event: Json, batch: Batch) -> None:
+    """Reporting: a referral waits for the person's agreement."""
+    held, at = event["data"], event["time"]
+    head = (held["referral_id"], held["step"], "awaiting-agreement", at, held["case"], None, held["site"])
+    about = (held["visit_id"], held["need"], held["partner"], held["category"], held["department"])
+    batch.rows["referral_steps"].append((*head, *about, None, None, None, None))
+
+
 def count_referral(event: Json, batch: Batch) -> None:
     """Reporting: a referral left."""
     sent, at = event["data"], event["time"]
@@ -272,5 +285,6 @@ def _bool(value: bool) -> str:  # noqa: FBT001 - a JSON value
     return "t" if value else "f"
 
 
-def _day(instant: str) -> date:
-    return datetime.fromisoformat(instant).astimezone(_PARIS).date()
+def _day(instant: str | datetime) -> date:
+    at = datetime.fromisoformat(instant) if isinstance(instant, str) else instant
+    return at.astimezone(_PARIS).date()

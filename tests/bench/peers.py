@@ -96,9 +96,12 @@ def _seed(body: str) -> Seed:
     return Seed(UUID(event["data"]["case"]), datetime.fromisoformat(event["time"]), body)
 
 
+_DUTIES = {"PEER_DUTIES": "yes"}
 PEERS: tuple[Peer, ...] = (
     Peer("faststream", "FastStream, asyncpg: one event a transaction", "faststream_peer", share=0.075),
     Peer("asyncio", "asyncio, aiormq, asyncpg", "asyncio_peer"),
+    Peer("asyncio-duties", "asyncio, checking as much as Relais", "asyncio_peer", environment=_DUTIES),
     Peer("threads", "threads, py-amqp, psycopg", "threads_peer"),
+    Peer("threads-duties", "threads, checking as much as Relais", "threads_peer", environment=_DUTIES),
     Floor("floor", "floor: the same bytes, no logic", "floor"),
 )

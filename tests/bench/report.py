@@ -76,13 +76,14 @@ def of_bursts(contestants: Sequence[Contestant], figures: Sequence[Figures], rou
         mine = by_name[one.name]
         rates = [found.rate for found in mine]
         ratio = _ratio(by_name.get("relais", []), mine) if one.name != "relais" else None
+        wanted = WANTED_RATIO.get(one.name)
         speed.add_row(
             one.label,
             f"{mine[0].visits:,}",
             f"{statistics.median(rates):,.0f}",
             f"{min(rates):,.0f} to {max(rates):,.0f}",
             "" if ratio is None else f"{ratio:.2f} times",
-            f"≥ {WANTED_RATIO[one.name]:g} times" if ratio is not None else "about 4,000/s",
+            "about 4,000/s" if ratio is None else "" if wanted is None else f"≥ {wanted:g} times",
             f"{statistics.median(found.cost for found in mine):,.0f}",
         )
     return Result(

@@ -21,9 +21,9 @@ from amqp import spec
 from amqp.method_framing import frame_writer
 
 from services.chassis.relay import INSIDE, OUTSIDE
-from services.contracts.envelope import BATCH_CONTENT_TYPE
 from tests.bench import peer_sql
-from tests.bench.peer_batch import Json
+from tests.bench.peer_batch import Json, parsed
+from tests.bench.peer_duties import Duties, duties_of
 from tests.bench.peer_sql import Message
 from tests.bench.peer_work import Handlers, batch_of, handlers
 
@@ -185,11 +185,13 @@ class Relay(threading.Thread):
 class Consumer(threading.Thread):
     """One queue: takes what has arrived, handles it in one transaction, acknowledges after the commit."""
 
-    def __init__(self, queue: str, handle: Handlers, dsn: str, url: str, woken: Sequence[threading.Event]) -> None:
+    def __init__(self, queue: str, handle: Handlers, woken: Sequence[threading.Event], duties: Duties | None) -> None:
         super().__init__(daemon=True)
-        self._queue, self._handle, self._woken = queue, handle, woken
-        self._database = psycopg.connect(dsn)
-        self._connection = connect(url)
+        self._queue, self._handle, self._woken, self._duties = queue, handle, woken, duties
+        self._read = duties.read if duties else parsed
+        self._database = psycopg.connect(os.environ["PEER_DATABASE"])
+        self._asking = psycopg.RawCursor(self._database)
+        self._connection = connect(os.environ["PEER_AMQP"])
         self._channel = self._connection.channel()
         self._channel.auto_decode = False
         self._arrived: list[Any] = []
@@ -209,8 +211,7 @@ class Consumer(threading.Thread):
                 events: list[Json] = []
                 while self._arrived and len(events) < EVENTS:
                     message = self._arrived.pop(0)
-                    body = orjson.loads(message.body)
-                    events += body if message.properties["content_type"] == BATCH_CONTENT_TYPE else [body]
+                    events += self._read(message.body, message.properties["content_type"])
                 self._take(events)
                 self._channel.basic_ack(message.delivery_tag, multiple=True)
 
@@ -234,13 +235,20 @@ class Consumer(threading.Thread):
                 emitted = self._write(events)
         except AgainError:
             with self._database.transaction():
-                emitted = self._write([event for event in events if self._admit(event)])
+                events = [event for event in events if self._admit(event)]
+                emitted = self._write(events)
+        if self._duties:
+            self._duties.count(events)
         if emitted:
             for event in self._woken:
                 event.set()
 
     def _write(self, events: list[Json]) -> bool:
-        """Write what events lead to; whether others were emitted."""
+        """Write what events lead to; whether others were emitted. Raises LookupError where a duty has an answer."""
+        if self._duties and events:
+            for question, values in self._duties.questions(events):
+                if self._asking.execute(question, values, prepare=True).fetchall():
+                    raise LookupError
         rows = batch_of(events, self._handle).rows
         if "outbox" in rows:
             self._database.execute(_LOCK, (peer_sql.APPENDING,), prepare=True)
@@ -273,7 +281,9 @@ def main(service: str) -> None:
     lanes = [INSIDE, OUTSIDE] if service == "referral" else [INSIDE]
     relays = [Relay(service, lane, dsn, url) for lane in lanes]
     woken = [relay.committed for relay in relays]
-    consumers = [Consumer(queue, handle, dsn, url, woken) for queue, handle in handlers(service).items()]
+    consumers = [
+        Consumer(queue, handle, woken, duties_of(service, queue)) for queue, handle in handlers(service).items()
+    ]
     gc.freeze()
     threads: list[threading.Thread] = [*relays, *consumers]
     die_of_any_thread()
