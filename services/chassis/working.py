@@ -9,7 +9,7 @@ from eventlet.event import Event as Result
 def call(entrypoint: Any, arguments: Sequence[object] = (), values: Mapping[str, object] | None = None) -> Any:  # noqa: ANN401 - nameko is untyped, and the method returns whatever it returns
     """What an entrypoint's method returns. Raises what it raised.
 
-    nameko is told of no error: it would log the text, which may quote data.
+    Only the caller learns of it: its text may quote data.
     """
     result = Result()
 

@@ -87,7 +87,7 @@ def wrap(data: EventData, *, id_: str, time: datetime, base_url: str, traceparen
 
 
 def as_json(facts: BaseModel) -> str:
-    """What an event says, byte for byte as pydantic would write it, in a third of the time (1.4 instead of 6 µs)."""
+    """What an event says, byte for byte as pydantic would write it, in a third of the time."""
     return orjson.dumps(vars(facts), default=vars, option=orjson.OPT_UTC_Z).decode()
 
 

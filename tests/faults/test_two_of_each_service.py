@@ -38,8 +38,10 @@ def test_two_of_each_have_one_effect_and_one_order(
     of each is killed with -9 in the middle, the other goes on alone: an event may then come twice, never late.
     """
     guests = visitors(400)
-    # Each site is ahead of itself by turns, so that both intakes are the first to see their share.
-    turned = [one for at in range(0, 400, 40) for one in guests[at + 20 : at + 40] + guests[at : at + 20]]
+    # Each site is ahead of itself by turns, and the second begins with what the first comes to last: both intakes are
+    # the first to see their share, however late one begins.
+    turns = [guests[at + 20 : at + 40] + guests[at : at + 20] for at in range(0, 360, 40)]
+    turned = sum(turns, guests[360:])
     crowds = [Crowd(house, order, sizes=(1, 19), threads=2) for house, order in ((own_house, guests), (second, turned))]
     before = {service: second.handled(service) for service in SERVICES}
     with ExitStack() as stack:
