@@ -4,6 +4,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := PYTHONWARNINGS=ignore $(BIN)/python -m pip install --disable-pip-version-check --require-virtualenv
+# The lock is whole, so pip resolves nothing: it would look at releases newer than the locked ones and refuse them
+# (pypa/pip#9644). `pip check` says whether something is missing.
+LOCKED := $(PIP) --no-deps --require-hashes
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock' $(UPGRADE)
 # The longest first: half of what they take is waiting, so two runs share the processors, each with servers of its own.
@@ -80,12 +83,14 @@ dev: .venv/dev.stamp
 
 .venv/run.stamp: requirements/run.txt pyproject.toml | .venv/bin/pip
 	@echo "Installing what Relais runs on into .venv"
-	@$(PIP) --require-hashes -r requirements/run.txt
+	@$(LOCKED) -r requirements/run.txt
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check
 	@touch $@
 
 .venv/dev.stamp: requirements/dev.txt pyproject.toml | .venv/bin/pip
 	@echo "Installing the tools of development into .venv"
-	@$(PIP) --require-hashes -r requirements/dev.txt
+	@$(LOCKED) -r requirements/dev.txt
 	@$(PIP) --quiet --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip check
 	@touch $@
