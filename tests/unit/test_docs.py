@@ -128,13 +128,25 @@ def test_every_variable_named_exists(page: Path) -> None:
 
 
 def test_every_metric_explained_exists() -> None:
-    """Each name of the table stands in the code, counters without their `_total`."""
+    """Each name of the table stands in the code, counters without their `_total`; the alerts know no other."""
     code = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "services").rglob("*.py"))
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     metrics = set(re.findall(r"`(relais_\w+)", page)) - {f"relais_{service}" for service in SERVICES}
     assert len(metrics) > 10
     for name in metrics:
         assert f'"{name.removesuffix("_total")}"' in code, name
+    alerts = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
+    assert {name.removesuffix("_bucket") for name in re.findall(r"relais_[a-z_]+", alerts)} <= metrics
+
+
+def test_every_alert_names_a_place_to_read_on() -> None:
+    """A chapter of the operations guide that is there."""
+    alerts = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text(encoding="utf-8")
+    names, runbooks = re.findall(r"- alert: (\w+)", alerts), re.findall(r"runbook: (\S+)", alerts)
+    assert len(runbooks) == len(names)
+    for runbook in runbooks:
+        path, _, fragment = runbook.partition("#")
+        assert fragment in anchors(ROOT / path), runbook
 
 
 def test_the_network_file_of_the_guide_is_right(tmp_path: Path) -> None:
